@@ -1,0 +1,1 @@
+"""The gateway's daemon: from registers on a bus to signed, durable, published records."""

@@ -1,0 +1,1 @@
+"""The aggregator: verifies, stores and logs the records of many gateways, and anchors the log."""

@@ -1,0 +1,1 @@
+"""Houses, meters, lines, a ledger and a broker that answer as the real ones do."""

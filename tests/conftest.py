@@ -1,0 +1,42 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Callable[[str], Path]:
+    """Find a shared vector or recording, e.g. `vectors("vectors/cctv/ed25519/ed25519vectors.json")`.
+
+    They are read in place below METERSEAL_VECTORS (default: ../shared) and never copied here.
+    """
+    base = Path(os.environ.get("METERSEAL_VECTORS") or REPOSITORY.parent / "shared")
+
+    def find(relative: str) -> Path:
+        path = base / relative
+        if not path.exists():
+            reason = (
+                f"{path} is absent. Set METERSEAL_VECTORS to a folder that holds it; "
+                "tests/VECTORS.md names the public original of each set."
+            )
+            if os.environ.get("METERSEAL_REQUIRE_VECTORS") == "1":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return path
+
+    return find

@@ -1,0 +1,1 @@
+"""The checker: judges an evidence file by a policy of the checker's own."""
