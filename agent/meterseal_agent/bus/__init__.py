@@ -1,0 +1,1 @@
+"""The wire: one guarded Modbus line, its frames, its silence and its doubts."""
