@@ -1,0 +1,335 @@
+"""The evidence file: one claim and all that a stranger needs to check it, offline (protocol 8).
+
+Rules:
+
+- A file is one deterministic CBOR map with small unsigned keys; key 1, the claim, decides which
+  other keys must, may and must not be there. Nothing in a file is ignored.
+- Reading a file believes nothing in it: records, notes and the ledger proof stay bytes here, and
+  are judged by `meterseal_verifier` against the checker's own policy.
+- Every path is for the tree of the file's one checkpoint.
+
+A claim to come takes the next free claim number and the next free keys; no key changes its meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from meterseal.encoding import decode, encode
+from meterseal.errors import EncodingError, ProofError
+from meterseal.fields import array, blob, items, uint
+from meterseal.merkle import join_path, split_path
+
+if TYPE_CHECKING:
+    from meterseal.types import Hash
+
+EVIDENCE_FORMAT: Final = "meterseal-evidence/1"
+EVIDENCE_SIZE_MAX: Final = 64 * 1024
+"""Longest evidence file, in bytes."""
+
+KEY_CHANGES_MAX: Final = 32
+"""Most records in the list of key changes: 16 changes, each with its manifest."""
+
+
+class Claim(IntEnum):
+    """What a file claims."""
+
+    READING = 1
+    INTERVAL = 2
+    FORK = 3
+    SPLIT_VIEW = 4
+    # 5 is kept for AGGREGATOR ROLLBACK: two checkpoints with the operator's cosignatures.
+
+
+class Key(IntEnum):
+    """The keys of the map."""
+
+    FORMAT = 0
+    CLAIM = 1
+    RECORD = 2
+    INTERVAL_PATH = 3
+    INTERVAL = 4
+    PLACE = 5
+    CHECKPOINT = 6
+    MANIFEST = 7
+    ENROLMENT = 8
+    KEY_CHANGES = 9
+    LEDGER = 10
+    RIVAL_RECORD = 11
+    RIVAL_CHECKPOINT = 12
+
+
+_LOGGED: Final = frozenset({Key.INTERVAL, Key.PLACE, Key.CHECKPOINT})
+_HEAD: Final = frozenset({Key.FORMAT, Key.CLAIM})
+_MUST: Final = {
+    Claim.READING: _HEAD | _LOGGED | {Key.RECORD, Key.INTERVAL_PATH},
+    Claim.INTERVAL: _HEAD | _LOGGED,
+    Claim.FORK: _HEAD | {Key.RECORD, Key.RIVAL_RECORD},
+    Claim.SPLIT_VIEW: _HEAD | {Key.CHECKPOINT, Key.RIVAL_CHECKPOINT},
+}
+_OPTIONAL_PARTS: Final = frozenset({Key.MANIFEST, Key.ENROLMENT, Key.KEY_CHANGES, Key.LEDGER})
+_MAY: Final = {
+    Claim.READING: _OPTIONAL_PARTS,
+    Claim.INTERVAL: _OPTIONAL_PARTS,
+    Claim.FORK: frozenset[Key](),
+    Claim.SPLIT_VIEW: frozenset[Key](),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Logged:
+    """A leaf of the log and its place in the tree of the file's checkpoint.
+
+    Attributes:
+        data: The leaf's bytes: a record or an enrolment, as signed.
+        index: Its index in the log, from 0.
+        path: Its inclusion path, from the leaf's neighbour upwards.
+    """
+
+    data: bytes
+    index: int
+    path: tuple[Hash, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IntervalEvidence:
+    """Claims that a device closed this interval and that the log holds it.
+
+    Attributes:
+        interval: The interval record in the log.
+        checkpoint: The log's signed note with its witnesses' cosignatures.
+        manifest: The manifest in force, where meter and serial number are to be shown.
+        enrolment: A statement that binds the device to its key, where no policy pins the key.
+        key_changes: From the vouched key to the signing key: key-change and manifest in turn.
+        ledger: A ledger proof, as `meterseal.ledger.proof` encodes it.
+    """
+
+    interval: Logged
+    checkpoint: bytes
+    manifest: Logged | None = None
+    enrolment: Logged | None = None
+    key_changes: tuple[Logged, ...] = ()
+    ledger: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadingEvidence:
+    """Claims that a device signed this reading and closed its interval over it.
+
+    Attributes:
+        reading: The reading record.
+        path: Its inclusion path in the interval's tree.
+        interval: The interval, proved as on its own.
+    """
+
+    reading: bytes
+    path: tuple[Hash, ...]
+    interval: IntervalEvidence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForkEvidence:
+    """Accuses a device: it signed two records that contradict each other."""
+
+    record: bytes
+    rival: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitViewEvidence:
+    """Accuses a log: it signed two checkpoints of one size with different roots."""
+
+    checkpoint: bytes
+    rival: bytes
+
+
+Evidence: TypeAlias = "ReadingEvidence | IntervalEvidence | ForkEvidence | SplitViewEvidence"
+
+
+def claim_of(evidence: Evidence) -> Claim:
+    """Name what the evidence claims."""
+    match evidence:
+        case ReadingEvidence():
+            return Claim.READING
+        case IntervalEvidence():
+            return Claim.INTERVAL
+        case ForkEvidence():
+            return Claim.FORK
+        case SplitViewEvidence():
+            return Claim.SPLIT_VIEW
+
+
+def encode_evidence(evidence: Evidence) -> bytes:
+    """Write an evidence file.
+
+    Raises:
+        EncodingError: The file would be longer than 64 KiB, or a list longer than its bound.
+    """
+    head: dict[int, object] = {Key.FORMAT: EVIDENCE_FORMAT, Key.CLAIM: int(claim_of(evidence))}
+    data = encode({int(key): value for key, value in (head | _body(evidence)).items()})
+    decode_evidence(data)  # what leaves us is what a checker will accept
+    return data
+
+
+def decode_evidence(data: bytes) -> Evidence:
+    """Read an evidence file strictly; nothing in it is believed yet.
+
+    Raises:
+        EncodingError: It is not exactly one evidence file: what was expected and what was found.
+    """
+    if not data:
+        raise EncodingError("evidence file: the file is empty")
+    if len(data) > EVIDENCE_SIZE_MAX:
+        raise EncodingError(
+            f"evidence file: expected at most {EVIDENCE_SIZE_MAX} bytes, got {len(data)}"
+        )
+    fields = decode(data, limit=EVIDENCE_SIZE_MAX)
+    if not isinstance(fields, dict):
+        raise EncodingError("evidence file: expected a CBOR map, got another CBOR item")
+    if fields.get(Key.FORMAT) != EVIDENCE_FORMAT:
+        raise EncodingError(
+            f'evidence file: expected "{EVIDENCE_FORMAT}" at key {int(Key.FORMAT)}, '
+            "got something else"
+        )
+    claim = _claim(fields.get(Key.CLAIM))
+    _check_keys(claim, fields)
+    match claim:
+        case Claim.READING:
+            return ReadingEvidence(
+                reading=_bytes(fields, Key.RECORD),
+                path=_path(fields[Key.INTERVAL_PATH], Key.INTERVAL_PATH),
+                interval=_interval(fields),
+            )
+        case Claim.INTERVAL:
+            return _interval(fields)
+        case Claim.FORK:
+            return ForkEvidence(
+                record=_bytes(fields, Key.RECORD), rival=_bytes(fields, Key.RIVAL_RECORD)
+            )
+        case Claim.SPLIT_VIEW:
+            return SplitViewEvidence(
+                checkpoint=_bytes(fields, Key.CHECKPOINT),
+                rival=_bytes(fields, Key.RIVAL_CHECKPOINT),
+            )
+
+
+def _body(evidence: Evidence) -> dict[int, object]:
+    match evidence:
+        case ReadingEvidence():
+            return _body(evidence.interval) | {
+                Key.RECORD: evidence.reading,
+                Key.INTERVAL_PATH: join_path(evidence.path),
+            }
+        case IntervalEvidence():
+            return _interval_body(evidence)
+        case ForkEvidence():
+            return {Key.RECORD: evidence.record, Key.RIVAL_RECORD: evidence.rival}
+        case SplitViewEvidence():
+            return {Key.CHECKPOINT: evidence.checkpoint, Key.RIVAL_CHECKPOINT: evidence.rival}
+
+
+def _interval_body(evidence: IntervalEvidence) -> dict[int, object]:
+    body: dict[int, object] = {
+        Key.INTERVAL: evidence.interval.data,
+        Key.PLACE: [evidence.interval.index, join_path(evidence.interval.path)],
+        Key.CHECKPOINT: evidence.checkpoint,
+    }
+    if evidence.manifest is not None:
+        body[Key.MANIFEST] = _listed(evidence.manifest)
+    if evidence.enrolment is not None:
+        body[Key.ENROLMENT] = _listed(evidence.enrolment)
+    if evidence.key_changes:
+        body[Key.KEY_CHANGES] = [_listed(each) for each in evidence.key_changes]
+    if evidence.ledger is not None:
+        body[Key.LEDGER] = evidence.ledger
+    return body
+
+
+def _listed(leaf: Logged) -> list[object]:
+    return [leaf.data, leaf.index, join_path(leaf.path)]
+
+
+def _claim(value: object) -> Claim:
+    known = ", ".join(str(int(claim)) for claim in Claim)
+    if not isinstance(value, int) or value not in set(Claim):
+        got = str(value) if isinstance(value, int) else "no number"
+        raise EncodingError(f"evidence file: expected a claim of {known} at key 1, got {got}")
+    return Claim(value)
+
+
+def _check_keys(claim: Claim, fields: dict[object, object]) -> None:
+    name = claim.name.lower().replace("_", " ")
+    for key in sorted(_MUST[claim]):
+        if key not in fields:
+            raise EncodingError(f"evidence of a {name}: key {int(key)} ({_name(key)}) is missing")
+    for found in fields:
+        # protocol 8: nothing is ignored, so a part that this claim does not ask for is refused.
+        if found not in _MUST[claim] | _MAY[claim]:
+            raise EncodingError(f"evidence of a {name}: unexpected key {_shown(found)}")
+
+
+def _interval(fields: dict[object, object]) -> IntervalEvidence:
+    index, path = array(fields[Key.PLACE], _where(Key.PLACE), 2)
+    return IntervalEvidence(
+        interval=Logged(
+            data=_bytes(fields, Key.INTERVAL),
+            index=uint(index, _where(Key.PLACE)),
+            path=_path(path, Key.PLACE),
+        ),
+        checkpoint=_bytes(fields, Key.CHECKPOINT),
+        manifest=_optional_logged(fields, Key.MANIFEST),
+        enrolment=_optional_logged(fields, Key.ENROLMENT),
+        key_changes=_key_changes(fields),
+        ledger=_bytes(fields, Key.LEDGER) if Key.LEDGER in fields else None,
+    )
+
+
+def _key_changes(fields: dict[object, object]) -> tuple[Logged, ...]:
+    if Key.KEY_CHANGES not in fields:
+        return ()
+    listed = items(fields[Key.KEY_CHANGES], _where(Key.KEY_CHANGES), KEY_CHANGES_MAX)
+    if not listed or len(listed) % 2:
+        raise EncodingError(
+            f"{_where(Key.KEY_CHANGES)}: expected each key-change with the manifest that "
+            f"completes it, got {len(listed)} records"
+        )
+    return tuple(_logged(each, Key.KEY_CHANGES) for each in listed)
+
+
+def _optional_logged(fields: dict[object, object], key: Key) -> Logged | None:
+    return _logged(fields[key], key) if key in fields else None
+
+
+def _logged(value: object, key: Key) -> Logged:
+    where = _where(key)
+    data, index, path = array(value, where, 3)
+    return Logged(
+        data=blob(data, where, EVIDENCE_SIZE_MAX), index=uint(index, where), path=_path(path, key)
+    )
+
+
+def _path(value: object, key: Key) -> tuple[Hash, ...]:
+    try:
+        return split_path(blob(value, _where(key), EVIDENCE_SIZE_MAX))
+    except ProofError as error:
+        raise EncodingError(f"{_where(key)}: {error}") from error
+
+
+def _bytes(fields: dict[object, object], key: Key) -> bytes:
+    return blob(fields[key], _where(key), EVIDENCE_SIZE_MAX)
+
+
+def _where(key: Key) -> str:
+    return f"evidence file, key {int(key)} ({_name(key)})"
+
+
+def _name(key: Key) -> str:
+    return key.name.lower().replace("_", " ")
+
+
+def _shown(key: object) -> str:
+    if isinstance(key, int):
+        return f"{key} ({_name(Key(key))})" if key in set(Key) else str(key)
+    return "that is not a number"

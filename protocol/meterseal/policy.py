@@ -1,0 +1,262 @@
+"""A checker's own trust policy: the one place where trust begins (protocol 8; `trust.toml`).
+
+Rules:
+
+- A policy pins keys and identities; nothing that is checked can add to it.
+- Reading is strict: an unknown table or key, a wrong type or a value twice is a `PolicyError` that
+  names the place and the remedy. A policy that was misread would be worse than none.
+- `format_policy` writes what `parse_policy` reads, so that a community, the aggregator's `trust`
+  command and the demonstration hand out one and the same text.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from meterseal.checkpoint import LogPolicy, Witness
+from meterseal.errors import MeterSealError, ProtocolError
+from meterseal.fields import unhex
+from meterseal.ledger.proof import LedgerPolicy
+from meterseal.note import Verifier
+from meterseal.types import DeviceId, Hash, PublicKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+POLICY_SIZE_MAX: Final = 1024 * 1024
+"""Longest trust file that is read, in bytes."""
+_TEXT_MAX: Final = 255
+
+
+class PolicyError(MeterSealError):
+    """A trust file is not one; its owner can mend it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrustPolicy:
+    """What one checker believes before looking at anything.
+
+    Attributes:
+        log: The log's origin and key, its witnesses and their quorum.
+        devices: Pinned devices: id to public key.
+        enrolment_keys: Keys whose enrolment statements are believed.
+        ledger: The ledger, contract and validators; None where no ledger is asked for.
+    """
+
+    log: LogPolicy
+    devices: Mapping[DeviceId, PublicKey] = field(default_factory=lambda: MappingProxyType({}))
+    enrolment_keys: frozenset[PublicKey] = frozenset()
+    ledger: LedgerPolicy | None = None
+
+
+def parse_policy(text: str) -> TrustPolicy:
+    """Read the text of a trust file.
+
+    Raises:
+        PolicyError: The text is no trust policy: where, what was expected, and what was found.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"not TOML: {error}") from error
+    root = _Table(tables, "the file")
+    policy = TrustPolicy(
+        log=_log(root),
+        devices=_devices(root),
+        enrolment_keys=_enrolment_keys(root),
+        ledger=_ledger(root),
+    )
+    root.end()
+    return policy
+
+
+def format_policy(policy: TrustPolicy) -> str:
+    """Write a policy as the text of a trust file."""
+    return "\n".join(_tables(policy))
+
+
+class _Table:
+    """One TOML table that is taken apart key by key until nothing is left."""
+
+    def __init__(self, values: object, where: str) -> None:
+        if not isinstance(values, dict):
+            raise PolicyError(f"{where}: expected a table")
+        self._left: dict[str, object] = dict(values)
+        self._where = where
+
+    def end(self) -> None:
+        """Refuse whatever was not taken.
+
+        Raises:
+            PolicyError: A key is left over.
+        """
+        for key in self._left:
+            raise PolicyError(f"{self._where}: unknown key {key!r}; remove it or mend its name")
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._left
+
+    def take(self, key: str) -> object:
+        """Take the value of a key that must be there."""
+        if key not in self._left:
+            raise PolicyError(f"{self._where}: {key!r} is missing; add it")
+        return self._left.pop(key)
+
+    def table(self, key: str) -> _Table:
+        """Take a table."""
+        return _Table(self.take(key), f"[{key}]")
+
+    def tables(self, key: str) -> list[_Table]:
+        """Take an array of tables; absent means empty."""
+        values = self._left.pop(key, [])
+        if not isinstance(values, list):
+            raise PolicyError(f"[[{key}]]: expected an array of tables, written [[{key}]]")
+        return [_Table(value, f"[[{key}]] number {n}") for n, value in enumerate(values, 1)]
+
+    def number(self, key: str) -> int:
+        """Take an integer from 0."""
+        value = self.take(key)
+        if type(value) is not int or value < 0:
+            raise PolicyError(f"{self._where}.{key}: expected a number from 0, got {value!r}")
+        return value
+
+    def text(self, key: str) -> str:
+        """Take one line of text."""
+        return self._as_text(self.take(key), key)
+
+    def raw(self, key: str, size: int, *, prefix: str = "") -> bytes:
+        """Take `size` bytes written in lower-case hex after `prefix`."""
+        return self._as_bytes(self.take(key), key, size, prefix)
+
+    def raws(self, key: str, size: int, *, prefix: str = "") -> frozenset[bytes]:
+        """Take a list of different byte strings, not empty."""
+        values = self.take(key)
+        if not isinstance(values, list) or not values:
+            raise PolicyError(f"{self._where}.{key}: expected a list that is not empty")
+        result = [self._as_bytes(value, key, size, prefix) for value in values]
+        if len(set(result)) != len(result):
+            raise PolicyError(f"{self._where}.{key}: one value stands there twice; remove one")
+        return frozenset(result)
+
+    def vkey(self, key: str) -> Verifier:
+        """Take a key in the vkey form of signed notes."""
+        try:
+            return Verifier.parse(self.text(key))
+        except ProtocolError as error:
+            raise PolicyError(f"{self._where}.{key}: {error}") from error
+
+    def _as_text(self, value: object, key: str) -> str:
+        if not isinstance(value, str) or not 0 < len(value) <= _TEXT_MAX or not value.isprintable():
+            raise PolicyError(
+                f"{self._where}.{key}: expected a line of 1 to {_TEXT_MAX} printable characters"
+            )
+        return value
+
+    def _as_bytes(self, value: object, key: str, size: int, prefix: str) -> bytes:
+        try:
+            text = self._as_text(value, key)
+            data = unhex(text.removeprefix(prefix)) if text.startswith(prefix) else b""
+        except ProtocolError:
+            data = b""
+        if len(data) != size:
+            raise PolicyError(
+                f"{self._where}.{key}: expected {prefix}{'…' if prefix else ''}"
+                f"{size * 2} lower-case hex digits, got {value!r}"
+            )
+        return data
+
+
+def _log(root: _Table) -> LogPolicy:
+    table = root.table("log")
+    origin, key = table.text("origin"), table.vkey("key")
+    operator = table.vkey("operator") if "operator" in table else None
+    table.end()
+    witnesses = tuple(_witness(each) for each in root.tables("witness"))
+    if len({each.verifier for each in witnesses}) != len(witnesses):
+        raise PolicyError("[[witness]]: one key stands there twice; remove one")
+    quorum = root.table("quorum")
+    needed = quorum.number("witnesses")
+    quorum.end()
+    try:
+        return LogPolicy(
+            origin=origin, log=key, witnesses=witnesses, quorum=needed, operator=operator
+        )
+    except ProtocolError as error:
+        raise PolicyError(f"[log], [[witness]], [quorum]: {error}") from error
+
+
+def _witness(table: _Table) -> Witness:
+    witness = Witness(verifier=table.vkey("key"), owner=table.text("owner"))
+    table.end()
+    return witness
+
+
+def _devices(root: _Table) -> Mapping[DeviceId, PublicKey]:
+    devices: dict[DeviceId, PublicKey] = {}
+    for table in root.tables("device"):
+        device = DeviceId(table.raw("id", 16))
+        if device in devices:
+            raise PolicyError(f"[[device]]: {device.hex()} stands there twice; remove one")
+        devices[device] = PublicKey(table.raw("public_key", 32))
+        table.end()
+    return MappingProxyType(devices)
+
+
+def _enrolment_keys(root: _Table) -> frozenset[PublicKey]:
+    if "enrolment" not in root:
+        return frozenset()
+    table = root.table("enrolment")
+    keys = frozenset(PublicKey(key) for key in table.raws("keys", 32))
+    table.end()
+    return keys
+
+
+def _ledger(root: _Table) -> LedgerPolicy | None:
+    if "ledger" not in root:
+        return None
+    table = root.table("ledger")
+    policy = LedgerPolicy(
+        chain_id=table.number("chain_id"),
+        contract=table.raw("contract", 20, prefix="0x"),
+        registrant=table.raw("registrant", 20, prefix="0x"),
+        code_hash=Hash(table.raw("code_hash", 32, prefix="0x")),
+        validators=table.raws("validators", 20, prefix="0x"),
+    )
+    table.end()
+    return policy
+
+
+def _tables(policy: TrustPolicy) -> Iterator[str]:
+    operator = {} if policy.log.operator is None else {"operator": policy.log.operator.vkey}
+    yield _table("[log]", origin=policy.log.origin, key=policy.log.log.vkey, **operator)
+    for witness in policy.log.witnesses:
+        yield _table("[[witness]]", owner=witness.owner, key=witness.verifier.vkey)
+    yield _table("[quorum]", witnesses=policy.log.quorum)
+    for device, key in sorted(policy.devices.items()):
+        yield _table("[[device]]", id=device.hex(), public_key=key.hex())
+    if policy.enrolment_keys:
+        yield _table("[enrolment]", keys=[key.hex() for key in sorted(policy.enrolment_keys)])
+    if policy.ledger is not None:
+        yield _table(
+            "[ledger]",
+            chain_id=policy.ledger.chain_id,
+            contract="0x" + policy.ledger.contract.hex(),
+            registrant="0x" + policy.ledger.registrant.hex(),
+            code_hash="0x" + policy.ledger.code_hash.hex(),
+            validators=["0x" + each.hex() for each in sorted(policy.ledger.validators)],
+        )
+
+
+def _table(heading: str, **values: str | int | list[str]) -> str:
+    return "".join(
+        [f"{heading}\n", *(f"{key} = {_value(value)}\n" for key, value in values.items())]
+    )
+
+
+def _value(value: str | int | list[str]) -> str:
+    # A TOML basic string is a JSON string, but for U+007F and surrogates: `text` refuses both.
+    return json.dumps(value, ensure_ascii=False)
