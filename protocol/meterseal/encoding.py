@@ -1,0 +1,230 @@
+"""Deterministic CBOR, and the strict reader that accepts nothing else.
+
+The writer follows RFC 8949, section 4.2.1. The reader decodes, checks every item, encodes again and
+compares (protocol 2.3), because cbor2 alone accepts duplicate keys, longer integers than needed,
+unsorted maps, indefinite lengths and trailing bytes.
+
+- Items: integers of 64 bits, byte strings, text, arrays, maps with unsigned integer keys, null.
+  No floats, booleans, undefined or simple values, and no tag in a payload.
+- Keys ascend. For unsigned keys below 2^64 the order by number is the order by encoded bytes, so
+  there is no need for cbor2's `canonical=True`, which is the old, length-first order of RFC 7049.
+- Nesting counts containers: the outermost map or array is 1.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cbor2
+
+from meterseal.errors import EncodingError
+from meterseal.fields import (
+    MAX_UINT,
+    array,
+    blob,
+    bstr,
+    decimal,
+    items,
+    keyed,
+    sint,
+    text,
+    uint,
+    unbase64,
+    unhex,
+)
+
+__all__ = [
+    "MAX_NESTING",
+    "MAX_PAYLOAD",
+    "MAX_SEQUENCE_ITEMS",
+    "MAX_UINT",
+    "array",
+    "blob",
+    "bstr",
+    "decimal",
+    "decode",
+    "decode_sequence",
+    "encode",
+    "item_end",
+    "items",
+    "keyed",
+    "sint",
+    "text",
+    "uint",
+    "unbase64",
+    "unhex",
+]
+
+MAX_NESTING: Final = 4
+MAX_PAYLOAD: Final = 60 * 1024
+"""Bytes of one MQTT payload or CBOR sequence."""
+MAX_SEQUENCE_ITEMS: Final = 1024
+
+_MIN_INT: Final = -(2**63)
+_MAX_INT: Final = 2**64 - 1
+_UINT, _BSTR, _TSTR, _ARRAY, _MAP, _TAG, _SIMPLE = 0, 2, 3, 4, 5, 6, 7
+_NULL: Final = 0xF6
+
+
+def encode(value: object) -> bytes:
+    """Write `value` as deterministic CBOR.
+
+    Args:
+        value: Integers, bytes, text, lists, tuples, dicts with unsigned keys (any order) and None.
+
+    Raises:
+        EncodingError: If `value` holds anything that the strict reader would refuse.
+    """
+    ordered = _ordered(value)
+    _check(ordered, MAX_NESTING)
+    return cbor2.dumps(ordered)
+
+
+def decode(data: bytes, *, limit: int = MAX_PAYLOAD) -> object:
+    """Read exactly one deterministic CBOR item.
+
+    Args:
+        data: The item and nothing behind it.
+        limit: Most bytes that are accepted.
+
+    Raises:
+        EncodingError: If `data` is anything but what `encode` would have written.
+    """
+    if len(data) > limit:
+        raise EncodingError(f"CBOR item of {len(data)} bytes: at most {limit} are accepted")
+    try:
+        value: object = cbor2.loads(data)
+    except Exception as error:  # cbor2's readers of tags raise TypeError, decimal.Overflow, ...
+        raise EncodingError(f"CBOR item: {error or type(error).__name__}") from error
+    _check(value, MAX_NESTING)
+    if cbor2.dumps(value) != data:
+        raise EncodingError(
+            "CBOR item: expected the deterministic encoding of RFC 8949 4.2.1 and no more bytes"
+        )
+    return value
+
+
+def decode_sequence(data: bytes) -> tuple[list[bytes], EncodingError | None]:
+    """Cut a CBOR sequence (RFC 8742) into its items.
+
+    The valid prefix counts and the first bad item ends it. Items are cut, not understood: each one
+    still needs its own strict reader.
+
+    Args:
+        data: Items one behind the other, at most `MAX_PAYLOAD` bytes.
+
+    Returns:
+        The items in front of the first fault, and the fault, or None if there is none.
+    """
+    found: list[bytes] = []
+    if len(data) > MAX_PAYLOAD:
+        return found, EncodingError(f"sequence of {len(data)} bytes: at most {MAX_PAYLOAD}")
+    start = 0
+    while start < len(data):
+        if len(found) == MAX_SEQUENCE_ITEMS:
+            return found, EncodingError(f"sequence: more than {MAX_SEQUENCE_ITEMS} items")
+        try:
+            end = item_end(data, start)
+        except EncodingError as fault:
+            return found, EncodingError(f"item {len(found)} of a sequence: {fault}")
+        found.append(data[start:end])
+        start = end
+    return found, None
+
+
+def item_end(data: bytes, start: int) -> int:
+    """Find where the CBOR item at `start` ends, without building it.
+
+    Raises:
+        EncodingError: If the item is cut off, or uses a length that is indefinite or too long.
+    """
+    at, wanted = start, 1
+    while wanted:
+        major, argument, at = _head(data, at)
+        wanted -= 1
+        if major in (_BSTR, _TSTR):
+            at += argument
+        elif major == _ARRAY:
+            wanted += argument
+        elif major == _MAP:
+            wanted += 2 * argument
+        elif major == _TAG:
+            wanted += 1
+        # Every wanted item has at least one byte: a head cannot promise more than is there.
+        if at + wanted > len(data):
+            raise EncodingError(f"CBOR item at byte {start}: cut off after {len(data) - start}")
+    return at
+
+
+def _head(data: bytes, at: int) -> tuple[int, int, int]:
+    """Read an item's first bytes: major type, argument, where its content begins."""
+    if at >= len(data):
+        raise EncodingError(f"CBOR item: expected a head at byte {at}, the data end there")
+    major, info = divmod(data[at], 32)
+    if info < 24:  # noqa: PLR2004 - RFC 8949, table 1
+        if major == _SIMPLE and data[at] != _NULL:
+            raise EncodingError(f"CBOR head at byte {at}: expected null, got 0x{data[at]:02x}")
+        return major, info, at + 1
+    if info > 27 or major == _SIMPLE:  # noqa: PLR2004 - reserved, indefinite; floats
+        raise EncodingError(f"CBOR head at byte {at}: 0x{data[at]:02x} is not deterministic CBOR")
+    size = 1 << (info - 24)
+    end = at + 1 + size
+    argument = int.from_bytes(data[at + 1 : end], "big")
+    least = 24 if size == 1 else 1 << (4 * size)
+    if end > len(data) or argument < least:
+        raise EncodingError(f"CBOR head at byte {at}: cut off or longer than needed")
+    return major, argument, end
+
+
+def _ordered(value: object) -> object:
+    """Copy `value` with the keys of every map ascending."""
+    if isinstance(value, dict):
+        try:
+            return {key: _ordered(value[key]) for key in sorted(value)}
+        except TypeError as error:
+            raise EncodingError("CBOR map: expected unsigned integers as keys") from error
+    if isinstance(value, list | tuple):
+        return [_ordered(item) for item in value]
+    return value
+
+
+def _check(value: object, depth: int) -> None:
+    """Refuse what deterministic CBOR could carry but this protocol does not.
+
+    Exact types only: `bool` is an `int` for `isinstance`, and cbor2 reads tagged items as dates,
+    decimals, patterns and sets.
+    """
+    kind = type(value)
+    if kind is int:
+        if not _MIN_INT <= value <= _MAX_INT:  # type: ignore[operator]
+            raise EncodingError("CBOR integer: expected 64 bits")
+    elif kind is dict:
+        if depth == 0:
+            raise EncodingError(f"CBOR map: nested deeper than {MAX_NESTING}")
+        last = -1
+        for key, item in value.items():  # type: ignore[attr-defined]
+            if type(key) is not int or not last < key <= _MAX_INT:
+                raise EncodingError("CBOR map: expected ascending unsigned integers as keys")
+            last = key
+            _check(item, depth - 1)
+    elif kind is list:
+        if depth == 0:
+            raise EncodingError(f"CBOR array: nested deeper than {MAX_NESTING}")
+        for item in value:  # type: ignore[attr-defined]
+            _check(item, depth - 1)
+    elif kind is str:
+        if not value.isascii():  # type: ignore[attr-defined]
+            _check_unicode(value)  # type: ignore[arg-type]
+    elif kind is not bytes and value is not None:
+        raise EncodingError(
+            f"CBOR item: expected an integer, bytes, text, array, map or null, got {kind.__name__}"
+        )
+
+
+def _check_unicode(value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise EncodingError("CBOR text: expected UTF-8, got a lone surrogate") from error
+
+

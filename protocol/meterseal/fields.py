@@ -1,0 +1,136 @@
+"""Typed field readers and strict text: the door through which foreign values come in.
+
+Each reader takes the decoded value and the field's name, and returns the value or raises an
+`EncodingError` that names the field, what was expected and what came.
+
+Text readers exist because Python's own are lenient: `int("1_000")`, `int("٣")`, `int(" +5")`,
+`bytes.fromhex("de ad")` and `b64decode("QR==")` all succeed, `$` matches in front of a final
+newline, and `str.splitlines` splits at U+2028.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Final, TypeVar
+
+from meterseal.errors import EncodingError
+
+MAX_UINT: Final = 2**63 - 1
+"""Largest unsigned field: what a signed 64-bit database column holds."""
+MAX_TEXT: Final = 64
+"""Bytes of UTF-8 in one text field."""
+
+# C0, DEL, C1, line and paragraph separators, and the marks that turn the direction of text. The
+# list is written out, for Python's tables of characters change from version to version.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_DECIMAL: Final = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z", re.ASCII)
+_HEX: Final = re.compile(r"(?:[0-9a-f]{2})*\Z")
+
+T = TypeVar("T")
+
+
+def uint(value: object, name: str, maximum: int = MAX_UINT) -> int:
+    """Read an unsigned integer of at most `maximum`."""
+    if type(value) is int and 0 <= value <= maximum:
+        return value
+    raise EncodingError(f"{name}: expected an integer from 0 to {maximum}, got {_shown(value)}")
+
+
+def sint(value: object, name: str) -> int:
+    """Read a signed integer of 64 bits."""
+    if type(value) is int and -MAX_UINT - 1 <= value <= MAX_UINT:
+        return value
+    raise EncodingError(f"{name}: expected a signed integer of 64 bits, got {_shown(value)}")
+
+
+def bstr(value: object, name: str, size: int) -> bytes:
+    """Read a byte string of exactly `size` bytes."""
+    if type(value) is bytes and len(value) == size:
+        return value
+    raise EncodingError(f"{name}: expected {size} bytes, got {_shown(value)}")
+
+
+def blob(value: object, name: str, maximum: int) -> bytes:
+    """Read a byte string of at most `maximum` bytes."""
+    if type(value) is bytes and len(value) <= maximum:
+        return value
+    raise EncodingError(f"{name}: expected at most {maximum} bytes, got {_shown(value)}")
+
+
+def text(value: object, name: str) -> str:
+    """Read text of at most 64 bytes of UTF-8 without control characters."""
+    if type(value) is str and not _CONTROL.search(value):
+        try:
+            if len(value.encode()) <= MAX_TEXT:
+                return value
+        except UnicodeEncodeError:
+            pass
+    raise EncodingError(
+        f"{name}: expected text of at most {MAX_TEXT} bytes without control characters, "
+        f"got {_shown(value)}"
+    )
+
+
+def array(value: object, name: str, size: int) -> list[object]:
+    """Read an array of exactly `size` items (a tuple counts, where our own writer checks)."""
+    if type(value) is list and len(value) == size:
+        return value
+    raise EncodingError(f"{name}: expected an array of {size}, got {_shown(value)}")
+
+
+def items(value: object, name: str, maximum: int) -> list[object]:
+    """Read an array of at most `maximum` items."""
+    if type(value) is list and len(value) <= maximum:
+        return value
+    raise EncodingError(f"{name}: expected an array of at most {maximum}, got {_shown(value)}")
+
+
+def keyed(value: object, name: str, keys: tuple[int, ...]) -> list[object]:
+    """Read a map that has exactly `keys`, and return its values in their order."""
+    if type(value) is dict and tuple(value) == keys:
+        return list(value.values())
+    raise EncodingError(f"{name}: expected a map with exactly the keys {keys}, got {_shown(value)}")
+
+
+def decimal(value: str) -> int:
+    """Read a decimal number: ASCII digits, no sign, no leading zero, below 2^63."""
+    if _DECIMAL.match(value) and (number := int(value)) <= MAX_UINT:
+        return number
+    raise EncodingError(f"decimal number: expected 0 to 2^63-1 without sign or zeros, got {value!r}")
+
+
+def unhex(value: str) -> bytes:
+    """Read lower-case hex without spaces or prefix."""
+    if _HEX.match(value):
+        return bytes.fromhex(value)
+    raise EncodingError(f"hex: expected pairs of 0-9a-f, got {_shown(value)}")
+
+
+def unbase64(value: str) -> bytes:
+    """Read standard base64 (RFC 4648, section 4), padded, canonical, on one line."""
+    try:
+        data = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise EncodingError(f"base64: {error}, got {_shown(value)}") from error
+    # "QR==" and "QQ==" both decode to b"A": only what we would write ourselves is read.
+    if base64.b64encode(data).decode() != value:
+        raise EncodingError(f"base64: expected the canonical form, got {_shown(value)}")
+    return data
+
+
+def _shown(value: object) -> str:
+    """Show a foreign value in an error: its type and a bounded part of it."""
+    match value:
+        case bytes():
+            return f"{len(value)} bytes"
+        case dict():
+            return f"a map with the keys {[*value][:16]}"
+        case list() | tuple():
+            return f"an array of {len(value)}"
+        case str():
+            return f"text {value[:80]!r}"
+        case int() if value.bit_length() > 64:  # noqa: PLR2004 - an int of many digits is slow text
+            return f"an integer of {value.bit_length()} bits"
+    return f"{type(value).__name__} {value!r:.80}"
