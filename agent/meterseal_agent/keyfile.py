@@ -13,11 +13,13 @@ import contextlib
 import os
 import re
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meterseal.keys import SigningKey
-
 from meterseal_agent.errors import AgentError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY_NAME = "device.key"
 _SEED_BYTES = 32

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from meterseal_agent.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
 
 
 class StoreLock:
@@ -43,7 +46,7 @@ class StoreLock:
         """Release the lock; the file stays, so that no one locks a deleted one."""
         os.close(self._descriptor)
 
-    def __enter__(self) -> StoreLock:
+    def __enter__(self) -> Self:
         """Hold the lock for a block."""
         return self
 

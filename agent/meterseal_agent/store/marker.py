@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meterseal.types import DeviceId, Epoch, Hash, Seq
-
 from meterseal_agent.errors import StoreError
 
 _SIZE_MAX = 1024

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Final, NewType
 
 from meterseal.types import Epoch, Seq
-
 from meterseal_agent.errors import StoreError
 from meterseal_agent.keyfile import sync_folder
 
