@@ -1,0 +1,141 @@
+"""The embedded ledger as a process: JSON-RPC over HTTP on loopback until SIGTERM.
+
+Requests are POSTs of at most `BODY_MAX` bytes. Those with an Origin header come from a web page
+and are refused: nothing in a browser has business with a ledger that holds funds for everyone.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from meterseal_simulator.ledger.chain import Chain
+from meterseal_simulator.ledger.errors import OperatorError
+from meterseal_simulator.ledger.keys import FUNDED_KEY_FILE, load_funded, load_validators
+from meterseal_simulator.ledger.rpc import Rpc
+from meterseal_simulator.ledger.store import Store
+
+if TYPE_CHECKING:
+    import argparse
+
+HOST: Final = "127.0.0.1"
+DEFAULT_CHAIN_ID: Final = 1_337_260
+BODY_MAX: Final = 1 << 20
+IDLE_S: Final = 60.0
+
+_CLIENT: Final = "MeterSeal-development-ledger/1"
+_PORT_MAX: Final = 65_535
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `meterseal-simulator ledger`."""
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data folder")
+    parser.add_argument("--port", type=int, default=0, help="TCP port on loopback; 0 = any")
+    parser.add_argument("--chain-id", type=int, default=DEFAULT_CHAIN_ID, help="chain id")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status."""
+    try:
+        return _run(args.data, args.port, args.chain_id)
+    except OperatorError as fault:
+        print(f"meterseal-simulator ledger: {fault}", file=sys.stderr)  # noqa: T201 - a command speaks by printing
+        return 1
+
+
+def _run(folder: Path, port: int, chain_id: int) -> int:
+    # Blocked before any thread starts, so that only the sigwait below ever takes them.
+    stops = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OperatorError(f"data folder {folder}: cannot be made: {error.strerror}") from error
+    store = Store(folder, chain_id)
+    try:
+        validators = load_validators(folder)
+        chain = Chain(store, validators, chain_id, funded=load_funded(folder))
+        with _bind(port, Rpc(chain, _CLIENT)) as server:
+            ready = {
+                "ready": True,
+                "url": f"http://{HOST}:{server.server_port}",
+                "chain_id": chain_id,
+                "validators": ["0x" + validator.address.hex() for validator in validators],
+                "funded_key_file": str(folder / FUNDED_KEY_FILE),
+            }
+            serving = threading.Thread(target=server.serve_forever, name="ledger-http")
+            serving.start()
+            print(json.dumps(ready), flush=True)  # noqa: T201
+            signal.sigwait(stops)
+            server.shutdown()
+            serving.join()
+    finally:
+        store.close()
+    return 0
+
+
+class Server(ThreadingHTTPServer):
+    """An HTTP server that answers JSON-RPC; one thread a connection."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int, rpc: Rpc) -> None:
+        """Bind to loopback and listen."""
+        self.rpc = rpc
+        super().__init__((HOST, port), _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing about a peer that hung up; anything else is our defect and is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+def _bind(port: int, rpc: Rpc) -> Server:
+    if not 0 <= port <= _PORT_MAX:
+        raise OperatorError(f"port {port}: expected 0 to {_PORT_MAX}")
+    try:
+        return Server(port, rpc)
+    except OSError as error:
+        raise OperatorError(
+            f"port {port} of {HOST}: {error.strerror}; choose another one with --port, or 0 for any"
+        ) from error
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+    # Header and body leave in one segment and at once: otherwise each answer waits 40 ms for an
+    # acknowledgement that the peer delays.
+    disable_nagle_algorithm: ClassVar[bool] = True
+    wbufsize = 1 << 16
+    timeout = IDLE_S
+
+    def do_POST(self) -> None:  # the name http.server asks for
+        """Answer a JSON-RPC request."""
+        if self.headers.get("Origin") is not None:
+            return self._refuse(HTTPStatus.FORBIDDEN)
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            return self._refuse(HTTPStatus.LENGTH_REQUIRED)
+        if int(length) > BODY_MAX:
+            return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        answer = self.server.rpc.respond(self.rfile.read(int(length)))
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+        return None
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
+        """Keep quiet: the process that asked knows what it asked."""
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        self.close_connection = True
+        self.send_error(status)
