@@ -1,0 +1,268 @@
+"""Bodies of records as CBOR values: one writer and one strict reader for each kind.
+
+The layouts are those of protocol/README.md, section 3. A writer's result goes through the reader
+before it is signed, so that a device never signs what nobody will read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from meterseal import fields
+from meterseal.bodies import (
+    MAX_EVENT_DETAILS,
+    MAX_METERS,
+    Body,
+    CheckpointPointer,
+    Event,
+    EventCode,
+    Gap,
+    GapReason,
+    Interval,
+    KeyChange,
+    Kind,
+    Manifest,
+    MeterIdentity,
+    Publishes,
+    Reading,
+    Restore,
+    RestoreReason,
+    S0Input,
+)
+from meterseal.errors import EncodingError
+from meterseal.rows import decode_rows, encode_rows
+from meterseal.types import Hash, PublicKey, Seq, UnixMs
+from meterseal.wire_reading import plain_reading, read_reading
+
+if TYPE_CHECKING:
+    from enum import IntEnum
+
+    E = TypeVar("E", bound=IntEnum)
+
+_MANIFEST_KEYS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9)
+_DAY_S: Final = 86_400
+_MAX_BLOB: Final = 64
+_EVIDENCE_KEY_BYTES: Final = 33
+_MODBUS_UNIT_MAX: Final = 255
+
+
+def plain(body: Body) -> object:
+    """Turn a body into what `encoding.encode` writes."""
+    match body:
+        case Reading():
+            return plain_reading(body)
+        case Interval():
+            return _plain_interval(body)
+        case Manifest():
+            return _plain_manifest(body)
+        case Gap():
+            return [body.start, body.end, int(body.reason), body.meter]
+        case Event():
+            return [int(body.code), list(body.detail)]
+        case Restore():
+            missing = list(body.missing) if body.missing else None
+            return [int(body.reason), body.nonce, missing]
+        case KeyChange():
+            return [body.public_key]
+
+
+def read(kind: Kind, value: object) -> Body:
+    """Read the body of a record of `kind` strictly.
+
+    Raises:
+        EncodingError: If a field is missing, too many, of another type or out of its limits.
+    """
+    match kind:
+        case Kind.READING:
+            return read_reading(value)
+        case Kind.INTERVAL:
+            return _read_interval(value)
+        case Kind.MANIFEST:
+            return _read_manifest(value)
+        case Kind.GAP:
+            return _read_gap(value)
+        case Kind.EVENT:
+            return _read_event(value)
+        case Kind.RESTORE:
+            return _read_restore(value)
+        case Kind.KEY_CHANGE:
+            (key,) = fields.array(value, "key-change", 1)
+            return KeyChange(public_key=PublicKey(fields.bstr(key, "key-change.public_key", 32)))
+
+
+def plain_pointer(pointer: CheckpointPointer | None) -> list[object] | None:
+    """Write a checkpoint pointer as [size, root], or null."""
+    return None if pointer is None else [pointer.size, pointer.root]
+
+
+def read_pointer(value: object, name: str) -> CheckpointPointer | None:
+    """Read [size, root] or null."""
+    if value is None:
+        return None
+    size, root = fields.array(value, name, 2)
+    return CheckpointPointer(
+        size=fields.uint(size, f"{name}.size"), root=Hash(fields.bstr(root, f"{name}.root", 32))
+    )
+
+
+def one_of(value: object, name: str, choices: type[E]) -> E:
+    """Read a member of an enumeration by its number."""
+    if type(value) is int:
+        try:
+            return choices(value)
+        except ValueError:
+            pass
+    raise EncodingError(f"{name}: expected one of {[int(c) for c in choices]}, got {value!r:.80}")
+
+
+def _plain_manifest(body: Manifest) -> dict[int, object]:
+    meters = [
+        [m.make, m.model, m.serial, m.firmware, m.profile, m.profile_hash, m.bus, m.address]
+        for m in body.meters
+    ]
+    return {
+        1: body.public_key,
+        2: body.witness_key,
+        3: body.evidence_key,
+        4: body.software,
+        5: meters,
+        6: [[s0.name, s0.pulses_per_kwh] for s0 in body.s0],
+        7: body.interval_s,
+        8: body.tolerance_ms,
+        9: int(body.publishes),
+    }
+
+
+def _read_manifest(value: object) -> Manifest:
+    key, witness, evidence, software, meters, s0, interval_s, tolerance, publishes = fields.keyed(
+        value, "manifest", _MANIFEST_KEYS
+    )
+    identities = tuple(map(_read_identity, fields.items(meters, "manifest.meters", MAX_METERS)))
+    pulses = fields.items(s0, "manifest.s0", MAX_METERS - len(identities))
+    length_s = fields.uint(interval_s, "manifest.interval_s", _DAY_S)
+    if length_s == 0 or _DAY_S % length_s:
+        raise EncodingError(f"manifest.interval_s: expected a divisor of a day, got {length_s}")
+    return Manifest(
+        public_key=PublicKey(fields.bstr(key, "manifest.public_key", 32)),
+        witness_key=None
+        if witness is None
+        else PublicKey(fields.bstr(witness, "manifest.witness_key", 32)),
+        evidence_key=None
+        if evidence is None
+        else fields.bstr(evidence, "manifest.evidence_key", _EVIDENCE_KEY_BYTES),
+        software=fields.text(software, "manifest.software"),
+        meters=identities,
+        s0=tuple(map(_read_s0, pulses)),
+        interval_s=length_s,
+        tolerance_ms=fields.uint(tolerance, "manifest.tolerance_ms", length_s * 1000),
+        publishes=one_of(publishes, "manifest.publishes", Publishes),
+    )
+
+
+def _read_identity(value: object) -> MeterIdentity:
+    make, model, serial, firmware, profile, profile_hash, bus, address = fields.array(
+        value, "manifest.meter", 8
+    )
+    return MeterIdentity(
+        make=fields.text(make, "manifest.meter.make"),
+        model=fields.text(model, "manifest.meter.model"),
+        serial=fields.text(serial, "manifest.meter.serial"),
+        firmware=fields.text(firmware, "manifest.meter.firmware"),
+        profile=fields.text(profile, "manifest.meter.profile"),
+        profile_hash=Hash(fields.bstr(profile_hash, "manifest.meter.profile_hash", 32)),
+        bus=fields.text(bus, "manifest.meter.bus"),
+        address=fields.uint(address, "manifest.meter.address", _MODBUS_UNIT_MAX),
+    )
+
+
+def _read_s0(value: object) -> S0Input:
+    name, pulses = fields.array(value, "manifest.s0", 2)
+    return S0Input(
+        name=fields.text(name, "manifest.s0.name"),
+        pulses_per_kwh=fields.uint(pulses, "manifest.s0.pulses_per_kwh", 1_000_000),
+    )
+
+
+def _plain_interval(body: Interval) -> list[object]:
+    return [
+        body.start,
+        body.end,
+        body.first_seq,
+        body.count,
+        body.root,
+        body.manifest_hash,
+        plain_pointer(body.checkpoint),
+        body.flags,
+        body.evidence_signature,
+        encode_rows(body.rows),
+    ]
+
+
+def _read_interval(value: object) -> Interval:
+    start, end, first, count, root, manifest, checkpoint, flags, signature, rows = fields.array(
+        value, "interval", 10
+    )
+    begins, ends = _span(start, end, "interval")
+    return Interval(
+        start=begins,
+        end=ends,
+        first_seq=Seq(fields.uint(first, "interval.first_seq")),
+        count=fields.uint(count, "interval.count"),
+        root=Hash(fields.bstr(root, "interval.root", 32)),
+        manifest_hash=Hash(fields.bstr(manifest, "interval.manifest_hash", 32)),
+        checkpoint=read_pointer(checkpoint, "interval.checkpoint"),
+        flags=fields.uint(flags, "interval.flags", Interval.PARTIAL),
+        evidence_signature=None
+        if signature is None
+        else fields.bstr(signature, "interval.evidence_signature", 64),
+        rows=decode_rows(fields.blob(rows, "interval.rows", 64 * MAX_METERS)),
+    )
+
+
+def _read_gap(value: object) -> Gap:
+    start, end, reason, meter = fields.array(value, "gap", 4)
+    begins, ends = _span(start, end, "gap")
+    return Gap(
+        start=begins,
+        end=ends,
+        reason=one_of(reason, "gap.reason", GapReason),
+        meter=None if meter is None else fields.uint(meter, "gap.meter", MAX_METERS - 1),
+    )
+
+
+def _read_event(value: object) -> Event:
+    code, details = fields.array(value, "event", 2)
+    return Event(
+        code=one_of(code, "event.code", EventCode),
+        detail=tuple(map(_read_detail, fields.items(details, "event.detail", MAX_EVENT_DETAILS))),
+    )
+
+
+def _read_detail(value: object) -> int | bytes | str | None:
+    if value is None:
+        return None
+    if type(value) is bytes:
+        return fields.blob(value, "event.detail", _MAX_BLOB)
+    if type(value) is str:
+        return fields.text(value, "event.detail")
+    return fields.sint(value, "event.detail")
+
+
+def _read_restore(value: object) -> Restore:
+    reason, nonce, missing = fields.array(value, "restore", 3)
+    lost: tuple[Seq, Seq] | None = None
+    if missing is not None:
+        first, last = fields.array(missing, "restore.missing", 2)
+        to = fields.uint(last, "restore.missing.last")
+        lost = Seq(fields.uint(first, "restore.missing.first", to)), Seq(to)
+    return Restore(
+        reason=one_of(reason, "restore.reason", RestoreReason),
+        nonce=fields.bstr(nonce, "restore.nonce", 16),
+        missing=lost,
+    )
+
+
+def _span(start: object, end: object, name: str) -> tuple[UnixMs, UnixMs]:
+    """Read a beginning and an end that is not before it."""
+    ends = fields.uint(end, f"{name}.end")
+    return UnixMs(fields.uint(start, f"{name}.start", ends)), UnixMs(ends)
