@@ -1,6 +1,7 @@
 """Every error the agent raises, sorted by whose fault it is.
 
-- `ConfigError`: the operator's file. Nothing starts; the message names file, key, expected, got, remedy.
+- `ConfigError`: the operator's file. Nothing starts; the message names file, key, expected, got
+  and remedy.
 - `ProfileError`: a register map that we shipped or that the operator added.
 - `BusError`: the wire. The meter's sample is dropped and nothing is signed for it.
 - `MeterError`: the meter answered, and said no.
@@ -36,11 +37,11 @@ class PortError(BusError):
     """The port or connection itself is absent, busy, refused or lost."""
 
 
-class ReplyMissing(BusError):
+class MissingReplyError(BusError):
     """No reply came in time."""
 
 
-class ReplyWrong(BusError):
+class WrongReplyError(BusError):
     """Bytes came that are not the reply to the request."""
 
 
@@ -56,5 +57,5 @@ class MeterError(AgentError):
         self.code = code
 
 
-class MeterExchanged(MeterError):
+class MeterExchangedError(MeterError):
     """The meter that answers is not the one that was there (other serial number or model)."""

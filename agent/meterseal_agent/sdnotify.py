@@ -7,8 +7,11 @@ socket named by NOTIFY_SOCKET, where a leading "@" means the abstract namespace.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ABSTRACT = "@"
 
@@ -62,7 +65,7 @@ class Notifier:
         # and the manager's own watchdog draws the consequence.
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-                out.setblocking(False)
+                out.settimeout(0)
                 out.sendto(text.encode(), self.address)
         except OSError:
             return

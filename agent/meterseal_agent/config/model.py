@@ -5,14 +5,16 @@ Every duration carries its unit in its name. Paths are absolute after loading.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from meterseal.records import Publishes
 
-from meterseal_agent.bus.settings import SerialLine, TcpLine
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from meterseal_agent.bus.settings import SerialLine, TcpLine
 
 Role = Literal["grid", "pv", "load", "battery"]
 ClockTrust = Literal["kernel", "trusted"]

@@ -7,10 +7,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from meterseal.records import MeterState
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meterseal.records import MeterState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,11 @@ as soon as a meter falls silent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RecordState = Literal["signed", "sent", "stored", "logged", "witnessed", "anchored"]
 
