@@ -35,7 +35,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """value / reference_value."""
+        """The value over the reference's value."""
         return self.value / self.reference_value
 
     @property

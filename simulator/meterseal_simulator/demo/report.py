@@ -1,0 +1,58 @@
+"""What the demonstration reports: counted at the end, from the stores and the ledger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TamperCase:
+    """One staged case: what was done, and whom the verifier named."""
+
+    case: str
+    what: str
+    record: str
+    verdict: str
+    culprit: str
+    status: int
+    evidence: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """The report file of `--report`.
+
+    Attributes:
+        readings_signed: Readings in the device's store.
+        readings_stored: Readings of the device in the aggregator's store.
+        intervals_logged: Interval records that the device knows to be in the log.
+        intervals_anchored: Interval records that the device knows to be anchored.
+        refused: Whatever a part refused, in its own words.
+    """
+
+    device: str = ""
+    readings_signed: int = 0
+    readings_stored: int = 0
+    intervals_signed: int = 0
+    intervals_logged: int = 0
+    intervals_anchored: int = 0
+    ledger: str = ""
+    chain_id: int = 0
+    height: int = 0
+    contract: str = ""
+    verdict: str = ""
+    evidence: str = ""
+    trust: str = ""
+    page: str = ""
+    seconds: float = 0.0
+    refused: list[str] = field(default_factory=list)
+    tamper: list[TamperCase] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Write the report as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
