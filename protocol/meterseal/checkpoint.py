@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from meterseal.errors import EncodingError, ProofError, ProtocolError
 from meterseal.fields import decimal, unbase64
-from meterseal.merkle import HASH_SIZE
+from meterseal.merkle import EMPTY_ROOT, HASH_SIZE
 from meterseal.note import (
     NoteSignature,
     OpenNote,
@@ -183,7 +183,14 @@ class SignedCheckpoint:
 
     def time_of(self, cosigner: Verifier) -> int | None:
         """Give the latest time at which a cosigner cosigned this, None if it did not."""
-        return max((c.time_s for c in self.cosignatures if c.by == cosigner), default=None)
+        return max(self._times(cosigner), default=None)
+
+    def earliest_time_of(self, cosigner: Verifier) -> int | None:
+        """Give the earliest time at which a cosigner cosigned this, None if it did not."""
+        return min(self._times(cosigner), default=None)
+
+    def _times(self, cosigner: Verifier) -> list[int]:
+        return [each.time_s for each in self.cosignatures if each.by == cosigner]
 
 
 def sign_checkpoint(checkpoint: Checkpoint, log: Signer, *cosigners: tuple[Cosigner, int]) -> bytes:
@@ -255,6 +262,8 @@ def open_by_policy(note: bytes, policy: LogPolicy) -> SignedCheckpoint:
         raise ProofError(
             f"checkpoint: the origin is {opened.checkpoint.origin!r}, expected {policy.origin!r}"
         )
+    if opened.checkpoint.size == 0 and opened.checkpoint.root != EMPTY_ROOT:
+        raise EncodingError("checkpoint: size 0 with another root than that of the empty tree")
     if opened.checkpoint.extensions:
         raise EncodingError("checkpoint: extension lines are no part of this log's statements")
     signers = {each.by for each in opened.cosignatures}
