@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from meterseal.checkpoint import LogPolicy, Witness
 from meterseal.errors import MeterSealError, ProtocolError
 from meterseal.fields import unhex
+from meterseal.ledger.header import Consensus
 from meterseal.ledger.proof import LedgerPolicy
 from meterseal.note import Verifier
 from meterseal.types import DeviceId, Hash, PublicKey
@@ -225,9 +226,20 @@ def _ledger(root: _Table) -> LedgerPolicy | None:
         registrant=table.raw("registrant", 20, prefix="0x"),
         code_hash=Hash(table.raw("code_hash", 32, prefix="0x")),
         validators=table.raws("validators", 20, prefix="0x"),
+        consensus=_consensus(table),
     )
     table.end()
     return policy
+
+
+def _consensus(table: _Table) -> Consensus:
+    if "consensus" not in table:
+        return Consensus.QBFT
+    name = table.text("consensus")
+    if name not in {each.value for each in Consensus}:
+        known = ", ".join(repr(each.value) for each in Consensus)
+        raise PolicyError(f"[ledger].consensus: expected one of {known}, got {name!r}")
+    return Consensus(name)
 
 
 def _tables(policy: TrustPolicy) -> Iterator[str]:
@@ -248,6 +260,7 @@ def _tables(policy: TrustPolicy) -> Iterator[str]:
             registrant="0x" + policy.ledger.registrant.hex(),
             code_hash="0x" + policy.ledger.code_hash.hex(),
             validators=["0x" + each.hex() for each in sorted(policy.ledger.validators)],
+            consensus=policy.ledger.consensus.value,
         )
 
 

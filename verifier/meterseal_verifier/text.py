@@ -63,3 +63,8 @@ def scaled(value: int, decimals: int) -> str:
     digits = f"{abs(value):0{decimals + 1}}"
     whole, fraction = (digits[:-decimals], "." + digits[-decimals:]) if decimals else (digits, "")
     return ("-" if value < 0 else "") + whole + fraction
+
+
+def sentence_case(text: str) -> str:
+    """Begin a sentence with `text`, leaving every other letter as it is."""
+    return text[:1].upper() + text[1:]
