@@ -11,26 +11,23 @@ import time
 from threading import RLock
 from typing import TYPE_CHECKING, Final
 
-import rlp
 from eth.vm.forks.london.blocks import LondonBlockHeader
 from eth.vm.forks.london.headers import calculate_expected_base_fee_per_gas
+from eth_typing import Address, BlockNumber, Hash32
 
+from meterseal.ledger.header import MIX_HASH, Header
 from meterseal_simulator.ledger.errors import Refused
 from meterseal_simulator.ledger.evm import GAS_LIMIT, Call, Context, Machine
-from meterseal_simulator.ledger.seal import (
-    DIFFICULTY,
-    MIX_HASH,
-    NONCE,
-    keccak256,
-    seal,
-    unsealed_extra,
-)
+from meterseal_simulator.ledger.seal import DIFFICULTY, NONCE, begin, seal
 from meterseal_simulator.ledger.store import Block, Log
 from meterseal_simulator.ledger.trie import StateReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from eth.abc import BlockHeaderAPI
+
+    from meterseal_simulator.ledger.evm import Outcome
     from meterseal_simulator.ledger.seal import Validator
     from meterseal_simulator.ledger.store import Store
 
@@ -132,27 +129,11 @@ class Chain:
             parent = header_of(self.head())
             context = self._next(parent)
             outcome = self._machine.apply(transaction, context)
-            draft = LondonBlockHeader(
-                parent_hash=self.head().hash,
-                coinbase=context.coinbase,
-                state_root=outcome.state_root,
-                transaction_root=outcome.transaction_root,
-                receipt_root=outcome.receipt_root,
-                bloom=outcome.bloom,
-                difficulty=DIFFICULTY,
-                block_number=context.number,
-                gas_limit=GAS_LIMIT,
-                gas_used=outcome.gas_used,
-                timestamp=context.time_s,
-                extra_data=unsealed_extra(self.validators),
-                mix_hash=MIX_HASH,
-                nonce=NONCE,
-                base_fee_per_gas=context.base_fee,
-            )
+            sealed = seal(_draft(self.head().hash, context, outcome), self.validators)
             block = Block(
                 number=context.number,
-                hash=keccak256(rlp.encode(draft)),
-                header=rlp.encode(seal(draft, self.validators)),
+                hash=sealed.hash,
+                header=sealed.header,
                 tx_hash=tx_hash,
                 tx=raw,
                 receipt=outcome.receipt,
@@ -169,20 +150,19 @@ class Chain:
     def _begin(self, funded: bytes) -> None:
         state_root, nodes = self._machine.genesis({funded: FUNDS_WEI})
         header = LondonBlockHeader(
-            state_root=state_root,
+            state_root=Hash32(state_root),
             difficulty=DIFFICULTY,
-            block_number=0,
+            block_number=BlockNumber(0),
             gas_limit=GAS_LIMIT,
             timestamp=int(self._now_s()),
-            extra_data=unsealed_extra(self.validators),  # nobody seals the first block
-            mix_hash=MIX_HASH,
+            mix_hash=Hash32(MIX_HASH),
             nonce=NONCE,
             base_fee_per_gas=GENESIS_BASE_FEE_WEI,
         )
-        encoded = rlp.encode(header)
-        self._store.add_block(Block(number=0, hash=keccak256(encoded), header=encoded), (), nodes)
+        sealed = begin(_encode(header), self.validators)
+        self._store.add_block(Block(number=0, hash=sealed.hash, header=sealed.header), (), nodes)
 
-    def _next(self, parent: LondonBlockHeader) -> Context:
+    def _next(self, parent: BlockHeaderAPI) -> Context:
         number = parent.block_number + 1
         return Context(
             number=number,
@@ -210,6 +190,33 @@ class Chain:
             return self._store.get(key)
 
 
-def header_of(block: Block) -> LondonBlockHeader:
+def header_of(block: Block) -> BlockHeaderAPI:
     """Decode the header of a block."""
-    return rlp.decode(block.header, LondonBlockHeader)
+    fields = Header.parse(block.header).fields
+    return LondonBlockHeader.deserialize(list(fields))
+
+
+def _draft(parent_hash: bytes, context: Context, outcome: Outcome) -> bytes:
+    """Encode the header of a block whose transaction has run."""
+    return _encode(
+        LondonBlockHeader(
+            parent_hash=Hash32(parent_hash),
+            coinbase=Address(context.coinbase),
+            state_root=Hash32(outcome.state_root),
+            transaction_root=Hash32(outcome.transaction_root),
+            receipt_root=Hash32(outcome.receipt_root),
+            bloom=outcome.bloom,
+            difficulty=DIFFICULTY,
+            block_number=BlockNumber(context.number),
+            gas_limit=GAS_LIMIT,
+            gas_used=outcome.gas_used,
+            timestamp=context.time_s,
+            mix_hash=Hash32(MIX_HASH),
+            nonce=NONCE,
+            base_fee_per_gas=context.base_fee,
+        )
+    )
+
+
+def _encode(header: LondonBlockHeader) -> bytes:
+    return Header(tuple(LondonBlockHeader.serialize(header))).encode()

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 
-class OperatorError(Exception):
-    """What the operator gave is wrong: data folder, chain id or port. Its text is for people."""
-
-
 class RpcError(Exception):
     """A request that is answered with a JSON-RPC error.
 

@@ -7,9 +7,8 @@ it changed comes out as nodes to be committed. Calls run on the same state and a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-import rlp
 from eth.constants import CREATE_CONTRACT_ADDRESS
 from eth.db.atomic import AtomicDB
 from eth.db.backends.base import BaseDB
@@ -21,10 +20,13 @@ from eth.vm.forks.london.blocks import LondonBlockHeader
 from eth.vm.forks.london.state import LondonState
 from eth.vm.forks.london.transactions import LondonTransactionBuilder, UnsignedDynamicFeeTransaction
 from eth.vm.spoof import SpoofTransaction
-from eth_utils import ValidationError
+from eth_typing import Address, BlockNumber, Hash32
+from eth_utils.exceptions import ValidationError
+from rlp.exceptions import RLPException  # type: ignore[import-untyped]  # ships no types
 
+from meterseal.ledger.header import MIX_HASH
 from meterseal_simulator.ledger.errors import Refused, Reverted
-from meterseal_simulator.ledger.seal import DIFFICULTY, MIX_HASH
+from meterseal_simulator.ledger.seal import DIFFICULTY
 from meterseal_simulator.ledger.trie import EMPTY_ROOT, StateReader
 
 if TYPE_CHECKING:
@@ -139,7 +141,7 @@ class Machine:
         nodes = _Nodes(self._read)
         state = self._state(nodes, _GENESIS)
         for address, balance in balances.items():
-            state.set_balance(address, balance)
+            state.set_balance(Address(address), balance)
         state.persist()
         return state.state_root, nodes.written
 
@@ -155,7 +157,7 @@ class Machine:
             transaction.check_signature_validity()
             transaction.sender  # noqa: B018 - recovers it, and keeps it
         except (
-            rlp.exceptions.RLPException,
+            RLPException,
             UnrecognizedTransactionType,
             ValidationError,
             TypeError,
@@ -179,7 +181,7 @@ class Machine:
         _refuse_unpayable(transaction, state)
         draft = LondonBlockHeader(
             difficulty=DIFFICULTY,
-            block_number=context.number,
+            block_number=BlockNumber(context.number),
             gas_limit=GAS_LIMIT,
             timestamp=context.time_s,
         )
@@ -264,21 +266,22 @@ class Machine:
             data=call.data,
             access_list=(),
         )
-        return SpoofTransaction(unsigned, from_=call.sender)
+        # It stands in for a signed one wherever py-evm reads it, as its own chains use it.
+        return cast("SignedTransactionAPI", SpoofTransaction(unsigned, from_=call.sender))
 
     def _state(self, nodes: _Nodes, context: Context) -> LondonState:
         execution = ExecutionContext(
-            coinbase=context.coinbase,
+            coinbase=Address(context.coinbase),
             timestamp=context.time_s,
-            block_number=context.number,
+            block_number=BlockNumber(context.number),
             difficulty=DIFFICULTY,
-            mix_hash=MIX_HASH,
+            mix_hash=Hash32(MIX_HASH),
             gas_limit=GAS_LIMIT,
-            prev_hashes=context.parent_hashes,
+            prev_hashes=(Hash32(each) for each in context.parent_hashes),
             chain_id=self._chain_id,
             base_fee_per_gas=context.base_fee,
         )
-        return LondonState(AtomicDB(nodes), execution, context.state_root)
+        return LondonState(AtomicDB(nodes), execution, Hash32(context.state_root))
 
 
 def _refuse_unpayable(transaction: SignedTransactionAPI, state: LondonState) -> None:

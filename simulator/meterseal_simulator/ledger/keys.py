@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from coincurve import PrivateKey
 
-from meterseal_simulator.ledger.errors import OperatorError
+from meterseal_simulator.errors import SimulatorError
 from meterseal_simulator.ledger.seal import Validator, address_of
 
 if TYPE_CHECKING:
@@ -40,16 +40,16 @@ def load_key(path: Path) -> PrivateKey:
     """Read a key file, or make one.
 
     Raises:
-        OperatorError: The file is there and is no key.
+        SimulatorError: The file is there and is no key.
     """
     try:
         text = path.read_text("ascii").strip()
     except FileNotFoundError:
         return _make_key(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"key file {path}: cannot be read: {error}") from error
+        raise SimulatorError(f"key file {path}: cannot be read: {error}") from error
     if len(text) != _HEX_DIGITS or not set(text) <= set("0123456789abcdef"):
-        raise OperatorError(
+        raise SimulatorError(
             f"key file {path}: expected {_HEX_DIGITS} lower-case hex digits, got {len(text)} "
             "characters; restore it, or start with an empty data folder"
         )

@@ -78,14 +78,13 @@ class Rpc:
 
     def _answer(self, request: object) -> dict[str, object]:
         match request:
-            case {"jsonrpc": "2.0", "method": str(name)}:
-                arguments = request.get("params", [])
-                identity = request.get("id")
+            case {"jsonrpc": "2.0", "method": str(name), **rest}:
+                identity = rest.get("id")
             case _:
                 fault = 'expected an object with "jsonrpc": "2.0" and "method"'
                 return _failure(None, RpcError(_INVALID_REQUEST, fault))
         try:
-            result = self._dispatch(name, arguments)
+            result = self._dispatch(name, rest.get("params", []))
         except RpcError as error:
             return _failure(identity, error)
         return {"jsonrpc": "2.0", "id": identity, "result": result}
@@ -193,7 +192,7 @@ class Rpc:
         first = max(0, last + 1 - min(asked, FEE_HISTORY_MAX))
         blocks = [self._chain.block(number) for number in range(first, last + 1)]
         headers = [header_of(block) for block in blocks if block is not None]
-        fees = [header.base_fee_per_gas for header in headers] + [self._chain.next_base_fee()]
+        fees = [header.base_fee_per_gas or 0 for header in headers] + [self._chain.next_base_fee()]
         history: dict[str, object] = {
             "oldestBlock": quantity(first),
             "baseFeePerGas": [quantity(fee) for fee in fees],

@@ -1,31 +1,26 @@
-"""Headers as a QBFT consortium seals them.
+"""Headers as a QBFT consortium seals them: every validator signs, in round 0.
 
-`extraData` is RLP[vanity 32, [validator 20, …], vote, round, [seal 65, …]] with no vote. Every
-validator seals in round 0, so the hash that is sealed and the block hash are one: Keccak-256 of
-the header without its seals. (They differ as soon as a round failed, which cannot happen here.)
+In round 0 the hash that is sealed and the block hash are one. (They differ as soon as a round
+failed, which cannot happen here; the light client's own vectors cover it.)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-import rlp
-from Crypto.Hash import keccak
+from meterseal.ledger import header as bft
+from meterseal.ledger import seals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coincurve import PrivateKey
-    from eth.vm.forks.london.blocks import LondonBlockHeader
 
-MIX_HASH: Final = bytes.fromhex("63746963616c2062797a616e74696e65206661756c7420746f6c6572616e6365")
-"""Marks a header as sealed by a Byzantine fault tolerant protocol."""
 DIFFICULTY: Final = 1
 NONCE: Final = bytes(8)
 
 _VANITY: Final = b"MeterSeal development ledger".ljust(32, b"\x00")
-_ROUND: Final = b""  # 0 as a minimal RLP scalar
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,33 +35,50 @@ class Validator:
         return address_of(self.key)
 
 
-def keccak256(data: bytes) -> bytes:
-    """Hash with Keccak-256, Ethereum's padding."""
-    return keccak.new(digest_bits=256, data=data).digest()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sealed:
+    """A header with its extra data.
+
+    Attributes:
+        hash: The block hash.
+        header: RLP of the header.
+    """
+
+    hash: bytes
+    header: bytes
 
 
 def address_of(key: PrivateKey) -> bytes:
     """Return the 20-byte address of a key."""
-    return keccak256(key.public_key.format(compressed=False)[1:])[-20:]
+    return seals.address(key.public_key.format(compressed=False))
 
 
-def unsealed_extra(validators: Sequence[Validator]) -> bytes:
-    """Return the extra data that is hashed: all of it but the seals."""
-    return _extra([validator.address for validator in validators], [])
+def begin(draft: bytes, validators: Sequence[Validator]) -> Sealed:
+    """Complete the header of the first block, which nobody seals."""
+    return _sealed(draft, _extra(validators))
 
 
-def seal(draft: LondonBlockHeader, validators: Sequence[Validator]) -> LondonBlockHeader:
+def seal(draft: bytes, validators: Sequence[Validator]) -> Sealed:
     """Have every validator sign a header.
 
     Args:
-        draft: The header with `unsealed_extra` of the same validators in it.
+        draft: RLP of the header; its extra data is replaced.
         validators: Who seals, in order of address.
     """
-    commit_hash = keccak256(rlp.encode(draft))
-    seals = [validator.key.sign_recoverable(commit_hash, hasher=None) for validator in validators]
-    return draft.copy(extra_data=_extra([validator.address for validator in validators], seals))
+    extra = _extra(validators)
+    commit_hash = bft.commit_hash(bft.Header.parse(draft), extra)
+    signatures = tuple(
+        validator.key.sign_recoverable(commit_hash, hasher=None) for validator in validators
+    )
+    return _sealed(draft, replace(extra, seals=signatures))
 
 
-def _extra(addresses: list[bytes], seals: list[bytes]) -> bytes:
-    encoded: bytes = rlp.encode([_VANITY, addresses, [], _ROUND, seals])
-    return encoded
+def _extra(validators: Sequence[Validator]) -> bft.ExtraData:
+    return bft.ExtraData(
+        vanity=_VANITY, validators=tuple(validator.address for validator in validators)
+    )
+
+
+def _sealed(draft: bytes, extra: bft.ExtraData) -> Sealed:
+    header = bft.Header.parse(draft)
+    return Sealed(hash=bft.block_hash(header, extra), header=bft.seal(header, extra).encode())

@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from meterseal_simulator.errors import SimulatorError
 from meterseal_simulator.ledger.chain import Chain
-from meterseal_simulator.ledger.errors import OperatorError
 from meterseal_simulator.ledger.keys import FUNDED_KEY_FILE, load_funded, load_validators
 from meterseal_simulator.ledger.rpc import Rpc
 from meterseal_simulator.ledger.store import Store
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
     try:
         return _run(args.data, args.port, args.chain_id)
-    except OperatorError as fault:
-        print(f"meterseal-simulator ledger: {fault}", file=sys.stderr)  # noqa: T201 - a command speaks by printing
+    except SimulatorError as error:
+        print(f"meterseal-simulator ledger: {error}", file=sys.stderr)  # noqa: T201 - a command speaks by printing
         return 1
 
 
@@ -53,10 +53,6 @@ def _run(folder: Path, port: int, chain_id: int) -> int:
     # Blocked before any thread starts, so that only the sigwait below ever takes them.
     stops = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise OperatorError(f"data folder {folder}: cannot be made: {error.strerror}") from error
     store = Store(folder, chain_id)
     try:
         validators = load_validators(folder)
@@ -98,11 +94,11 @@ class Server(ThreadingHTTPServer):
 
 def _bind(port: int, rpc: Rpc) -> Server:
     if not 0 <= port <= _PORT_MAX:
-        raise OperatorError(f"port {port}: expected 0 to {_PORT_MAX}")
+        raise SimulatorError(f"port {port}: expected 0 to {_PORT_MAX}")
     try:
         return Server(port, rpc)
     except OSError as error:
-        raise OperatorError(
+        raise SimulatorError(
             f"port {port} of {HOST}: {error.strerror}; choose another one with --port, or 0 for any"
         ) from error
 

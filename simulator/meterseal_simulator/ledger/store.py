@@ -11,13 +11,14 @@ Rules:
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
-from meterseal_simulator.ledger.errors import NotStoredError, OperatorError
+from meterseal_simulator.datadir import claim
+from meterseal_simulator.errors import SimulatorError
+from meterseal_simulator.ledger.errors import NotStoredError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -87,9 +88,9 @@ class Store:
         """Open or create the database.
 
         Raises:
-            OperatorError: The folder is in use, or holds something else or another chain.
+            SimulatorError: The folder is in use, or holds something else or another chain.
         """
-        self._lock = _lock(folder)
+        self._lock = claim(folder)
         path = folder / DATABASE
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -100,7 +101,7 @@ class Store:
                 self._create(chain_id)
         except sqlite3.DatabaseError as error:
             self._lock.close()
-            raise OperatorError(
+            raise SimulatorError(
                 f"{path}: not a database of this ledger ({error}); use another data folder"
             ) from error
 
@@ -198,13 +199,13 @@ class Store:
             return True
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if application != _APPLICATION_ID or version != _SCHEMA_VERSION:
-            raise OperatorError(
+            raise SimulatorError(
                 f"{path}: expected a database of this ledger, version {_SCHEMA_VERSION}, got "
                 f"application id {application:#x}, version {version}; use another data folder"
             )
         kept = self._db.execute("SELECT chain_id FROM about").fetchone()[0]
         if kept != chain_id:
-            raise OperatorError(
+            raise SimulatorError(
                 f"{path}: expected chain id {chain_id}, got {kept}; start with --chain-id {kept}, "
                 "or use another data folder"
             )
@@ -229,15 +230,3 @@ class Store:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-
-
-def _lock(folder: Path) -> IO[bytes]:
-    lock = (folder / "lock").open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise OperatorError(
-            f"data folder {folder}: in use by another ledger; stop that one, or use another folder"
-        ) from error
-    return lock

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import rlp
-
-from meterseal_simulator.ledger.seal import keccak256
+from meterseal.ledger import rlp
+from meterseal.ledger.keccak import keccak256
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from meterseal.ledger.rlp import Item
 
 EMPTY_ROOT: Final = keccak256(b"\x80")
 EMPTY_CODE_HASH: Final = keccak256(b"")
@@ -58,12 +59,12 @@ class StateReader:
         value = self.prove_account(address).value
         if value is None:
             return Account()
-        nonce, balance, storage_root, code_hash = rlp.decode(value)
+        nonce, balance, storage_root, code_hash = rlp.decode_list(value)
         return Account(
-            nonce=int.from_bytes(nonce, "big"),
-            balance=int.from_bytes(balance, "big"),
-            storage_root=storage_root,
-            code_hash=code_hash,
+            nonce=rlp.as_uint(nonce, "nonce"),
+            balance=rlp.as_uint(balance, "balance"),
+            storage_root=rlp.as_bytes(storage_root, "storage root", 32),
+            code_hash=rlp.as_bytes(code_hash, "code hash", 32),
         )
 
     def code(self, address: bytes) -> bytes:
@@ -73,7 +74,7 @@ class StateReader:
     def slot(self, address: bytes, slot: int) -> int:
         """Read a storage slot; one that was never written is 0."""
         value = self.prove_slot(address, slot).value
-        return 0 if value is None else int.from_bytes(rlp.decode(value), "big")
+        return 0 if value is None else rlp.as_uint(rlp.decode(value), "slot")
 
     def prove_account(self, address: bytes) -> Proof:
         """Prove an account, or that there is none."""
@@ -87,26 +88,30 @@ class StateReader:
     def _prove(self, root: bytes, key: bytes) -> Proof:
         path = key.hex()
         nodes: list[bytes] = []
-        reference: bytes | list[object] = root
+        reference: Item = root
         while reference not in (b"", EMPTY_ROOT):
-            if isinstance(reference, bytes):
-                encoded = self._read(reference)
-                if encoded is None:
-                    raise KeyError(f"state node {reference.hex()}: not in the store")
-                nodes.append(encoded)
-                node = rlp.decode(encoded)
-            else:
-                node = reference  # inside its parent, which is in the proof already
+            node = self._node(reference, nodes)
             if len(node) == _BRANCH_ITEMS:
                 reference, path = node[int(path[0], 16)], path[1:]
                 continue
-            prefix, leaf = _hex_prefix(node[0])
+            prefix, leaf = _hex_prefix(rlp.as_bytes(node[0], "path"))
             if leaf:
-                return Proof(value=node[1] if path == prefix else None, nodes=tuple(nodes))
+                value = rlp.as_bytes(node[1], "value") if path == prefix else None
+                return Proof(value=value, nodes=tuple(nodes))
             if not path.startswith(prefix):
                 break
             reference, path = node[1], path[len(prefix) :]
         return Proof(value=None, nodes=tuple(nodes))
+
+    def _node(self, reference: Item, nodes: list[bytes]) -> list[Item]:
+        """Follow a reference, adding the node to the proof unless it lies inside its parent."""
+        if isinstance(reference, list):
+            return reference
+        encoded = self._read(reference)
+        if encoded is None:
+            raise KeyError(f"state node {reference.hex()}: not in the store")
+        nodes.append(encoded)
+        return rlp.decode_list(encoded)
 
 
 def _hex_prefix(packed: bytes) -> tuple[str, bool]:

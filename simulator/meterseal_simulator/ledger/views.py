@@ -51,7 +51,7 @@ def block_view(block: Block, *, full: bool) -> dict[str, object]:
         "extraData": data(header.extra_data),
         "mixHash": data(header.mix_hash),
         "nonce": data(header.nonce),
-        "baseFeePerGas": quantity(header.base_fee_per_gas),
+        "baseFeePerGas": quantity(header.base_fee_per_gas or 0),
         "size": quantity(len(block.header) + len(block.tx or b"")),
         "transactions": transactions,
         "uncles": [],
@@ -77,7 +77,7 @@ def transaction_view(block: Block) -> dict[str, object]:
         "input": data(transaction.data),
         "r": quantity(transaction.r),
         "s": quantity(transaction.s),
-        "v": quantity(transaction.y_parity if typed else transaction.v),
+        "v": quantity(getattr(transaction, "v", transaction.y_parity)),  # only a legacy one has v
     }
     if kind == 2:  # noqa: PLR2004 - EIP-1559
         shown["maxFeePerGas"] = quantity(transaction.max_fee_per_gas)
@@ -148,5 +148,5 @@ def _creates(transaction: SignedTransactionAPI) -> bool:
 
 
 def _price(transaction: SignedTransactionAPI, block: Block) -> int:
-    base_fee = header_of(block).base_fee_per_gas
+    base_fee = header_of(block).base_fee_per_gas or 0
     return int(min(transaction.max_fee_per_gas, transaction.max_priority_fee_per_gas + base_fee))
