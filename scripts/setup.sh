@@ -54,8 +54,8 @@ setup_venv() {
   fi
   echo "Setting up .venv from $lock (once; a minute or so)"
   [ -x .venv/bin/python ] || "$python" -m venv .venv
-  .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$lock" &&
-    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . || {
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r "$lock" &&
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e . || {
     echo "pip could not install $lock; its message is above. Nothing outside .venv was changed." >&2
     return 1
   }
