@@ -12,8 +12,7 @@ built and parsed (protocol 2.1):
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meterseal import keys
 from meterseal.encoding import MAX_PAYLOAD
@@ -57,9 +56,11 @@ def _frames(typ: str) -> tuple[bytes, bytes]:
 _FRAMES: Final = {typ: _frames(typ) for typ in (RECORD, ENROL, HEAD)}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Envelope:
-    """A COSE_Sign1 whose form is right and whose signature nobody has checked yet."""
+class Envelope(NamedTuple):
+    """A COSE_Sign1 whose form is right and whose signature nobody has checked yet.
+
+    A tuple, for it is made once for each record that is read.
+    """
 
     payload: bytes
     signature: Signature
@@ -95,10 +96,7 @@ def parse1(data: bytes, typ: str) -> Envelope:
     body = data[len(envelope) : -_TAIL]
     if data[-_TAIL : 2 - _TAIL] != _SIGNATURE_HEAD or not body:
         raise EncodingError(f"{typ}: expected a signature of 64 bytes at the end")
-    payload = _payload(body, typ)
-    return Envelope(
-        payload=payload, signature=Signature(data[2 - _TAIL :]), to_be_signed=signed + body
-    )
+    return Envelope(_payload(body, typ), Signature(data[2 - _TAIL :]), signed + body)
 
 
 def open1(data: bytes, typ: str, public: PublicKey) -> bytes:

@@ -9,10 +9,14 @@ unsorted maps, indefinite lengths and trailing bytes.
 - Keys ascend. For unsigned keys below 2^64 the order by number is the order by encoded bytes, so
   there is no need for cbor2's `canonical=True`, which is the old, length-first order of RFC 7049.
 - Nesting counts containers: the outermost map or array is 1.
+- `load`, `dump` and `check_dump` are the same in parts, for records: their typed reader looks at
+  every item by itself, and records are what is read all day.
 """
 
 from __future__ import annotations
 
+import io
+import threading
 from typing import Final
 
 import cbor2
@@ -60,6 +64,20 @@ MAX_PAYLOAD: Final = 60 * 1024
 """Bytes of one MQTT payload or CBOR sequence."""
 MAX_SEQUENCE_ITEMS: Final = 1024
 
+
+class _Codec(threading.local):
+    """One cbor2 encoder and decoder a thread: to make them costs as much as a reading does.
+
+    Neither carries anything from one call to the next, not even after an error.
+    """
+
+    def __init__(self) -> None:
+        self.write = cbor2.CBOREncoder(io.BytesIO()).encode_to_bytes
+        self.read = cbor2.CBORDecoder(io.BytesIO()).decode_from_bytes
+
+
+_CODEC: Final = _Codec()
+
 _MIN_INT: Final = -(2**63)
 _MAX_INT: Final = 2**64 - 1
 _UINT, _BSTR, _TSTR, _ARRAY, _MAP, _TAG, _SIMPLE = 0, 2, 3, 4, 5, 6, 7
@@ -77,7 +95,7 @@ def encode(value: object) -> bytes:
     """
     ordered = _ordered(value)
     _check(ordered, MAX_NESTING)
-    return cbor2.dumps(ordered)
+    return dump(ordered)
 
 
 def decode(data: bytes, *, limit: int = MAX_PAYLOAD) -> object:
@@ -92,16 +110,39 @@ def decode(data: bytes, *, limit: int = MAX_PAYLOAD) -> object:
     """
     if len(data) > limit:
         raise EncodingError(f"CBOR item of {len(data)} bytes: at most {limit} are accepted")
-    try:
-        value: object = cbor2.loads(data)
-    except Exception as error:  # cbor2's readers of tags raise TypeError, decimal.Overflow, ...
-        raise EncodingError(f"CBOR item: {error or type(error).__name__}") from error
+    value = load(data)
     _check(value, MAX_NESTING)
-    if cbor2.dumps(value) != data:
+    check_dump(value, data)
+    return value
+
+
+def load(data: bytes) -> object:
+    """Read an item leniently. The caller checks every type and key order, then `check_dump`.
+
+    Raises:
+        EncodingError: If cbor2 cannot read it.
+    """
+    try:
+        return _CODEC.read(data)
+    except Exception as error:  # cbor2's readers of tags raise TypeError, decimal.Overflow, ...
+        raise EncodingError(f"CBOR item: {type(error).__name__}: {error}") from error
+
+
+def dump(value: object) -> bytes:
+    """Write a value whose types and key order are checked already."""
+    return _CODEC.write(value)
+
+
+def check_dump(value: object, data: bytes) -> None:
+    """Compare a checked value, encoded again, with the bytes that it was read from.
+
+    Raises:
+        EncodingError: If they differ: duplicate keys, longer heads, indefinite lengths, more bytes.
+    """
+    if _CODEC.write(value) != data:
         raise EncodingError(
             "CBOR item: expected the deterministic encoding of RFC 8949 4.2.1 and no more bytes"
         )
-    return value
 
 
 def decode_sequence(data: bytes) -> tuple[list[bytes], EncodingError | None]:
@@ -195,36 +236,37 @@ def _check(value: object, depth: int) -> None:
     decimals, patterns and sets.
     """
     kind = type(value)
-    if kind is int:
-        if not _MIN_INT <= value <= _MAX_INT:  # type: ignore[operator]
-            raise EncodingError("CBOR integer: expected 64 bits")
-    elif kind is dict:
-        if depth == 0:
-            raise EncodingError(f"CBOR map: nested deeper than {MAX_NESTING}")
-        last = -1
-        for key, item in value.items():  # type: ignore[attr-defined]
-            if type(key) is not int or not last < key <= _MAX_INT:
-                raise EncodingError("CBOR map: expected ascending unsigned integers as keys")
-            last = key
-            _check(item, depth - 1)
-    elif kind is list:
+    if isinstance(value, dict) and kind is dict:
+        _check_map(value, depth)
+    elif isinstance(value, list) and kind is list:
         if depth == 0:
             raise EncodingError(f"CBOR array: nested deeper than {MAX_NESTING}")
-        for item in value:  # type: ignore[attr-defined]
+        for item in value:
             _check(item, depth - 1)
-    elif kind is str:
-        if not value.isascii():  # type: ignore[attr-defined]
-            _check_unicode(value)  # type: ignore[arg-type]
+    elif isinstance(value, int) and kind is int:
+        if not _MIN_INT <= value <= _MAX_INT:
+            raise EncodingError("CBOR integer: expected 64 bits")
+    elif isinstance(value, str) and kind is str:
+        _check_utf8(value)
     elif kind is not bytes and value is not None:
         raise EncodingError(
             f"CBOR item: expected an integer, bytes, text, array, map or null, got {kind.__name__}"
         )
 
 
-def _check_unicode(value: str) -> None:
+def _check_map(value: dict[object, object], depth: int) -> None:
+    if depth == 0:
+        raise EncodingError(f"CBOR map: nested deeper than {MAX_NESTING}")
+    last = -1
+    for key, item in value.items():
+        if type(key) is not int or not last < key <= _MAX_INT:
+            raise EncodingError("CBOR map: expected ascending unsigned integers as keys")
+        last = key
+        _check(item, depth - 1)
+
+
+def _check_utf8(value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise EncodingError("CBOR text: expected UTF-8, got a lone surrogate") from error
-
-

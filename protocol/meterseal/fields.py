@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from meterseal.errors import EncodingError
 
@@ -28,35 +28,33 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _DECIMAL: Final = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z", re.ASCII)
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})*\Z")
 
-T = TypeVar("T")
-
 
 def uint(value: object, name: str, maximum: int = MAX_UINT) -> int:
     """Read an unsigned integer of at most `maximum`."""
     if type(value) is int and 0 <= value <= maximum:
         return value
-    raise EncodingError(f"{name}: expected an integer from 0 to {maximum}, got {_shown(value)}")
+    raise EncodingError(f"{name}: expected an integer from 0 to {maximum}, got {shown(value)}")
 
 
 def sint(value: object, name: str) -> int:
     """Read a signed integer of 64 bits."""
     if type(value) is int and -MAX_UINT - 1 <= value <= MAX_UINT:
         return value
-    raise EncodingError(f"{name}: expected a signed integer of 64 bits, got {_shown(value)}")
+    raise EncodingError(f"{name}: expected a signed integer of 64 bits, got {shown(value)}")
 
 
 def bstr(value: object, name: str, size: int) -> bytes:
     """Read a byte string of exactly `size` bytes."""
     if type(value) is bytes and len(value) == size:
         return value
-    raise EncodingError(f"{name}: expected {size} bytes, got {_shown(value)}")
+    raise EncodingError(f"{name}: expected {size} bytes, got {shown(value)}")
 
 
 def blob(value: object, name: str, maximum: int) -> bytes:
     """Read a byte string of at most `maximum` bytes."""
     if type(value) is bytes and len(value) <= maximum:
         return value
-    raise EncodingError(f"{name}: expected at most {maximum} bytes, got {_shown(value)}")
+    raise EncodingError(f"{name}: expected at most {maximum} bytes, got {shown(value)}")
 
 
 def text(value: object, name: str) -> str:
@@ -69,43 +67,51 @@ def text(value: object, name: str) -> str:
             pass
     raise EncodingError(
         f"{name}: expected text of at most {MAX_TEXT} bytes without control characters, "
-        f"got {_shown(value)}"
+        f"got {shown(value)}"
     )
 
 
 def array(value: object, name: str, size: int) -> list[object]:
-    """Read an array of exactly `size` items (a tuple counts, where our own writer checks)."""
+    """Read an array of exactly `size` items."""
     if type(value) is list and len(value) == size:
         return value
-    raise EncodingError(f"{name}: expected an array of {size}, got {_shown(value)}")
+    raise EncodingError(f"{name}: expected an array of {size}, got {shown(value)}")
 
 
 def items(value: object, name: str, maximum: int) -> list[object]:
     """Read an array of at most `maximum` items."""
     if type(value) is list and len(value) <= maximum:
         return value
-    raise EncodingError(f"{name}: expected an array of at most {maximum}, got {_shown(value)}")
+    raise EncodingError(f"{name}: expected an array of at most {maximum}, got {shown(value)}")
 
 
 def keyed(value: object, name: str, keys: tuple[int, ...]) -> list[object]:
     """Read a map that has exactly `keys`, and return its values in their order."""
-    if type(value) is dict and tuple(value) == keys:
-        return list(value.values())
-    raise EncodingError(f"{name}: expected a map with exactly the keys {keys}, got {_shown(value)}")
+    return [*check_keys(value, name, keys).values()]
+
+
+def check_keys(value: object, name: str, keys: tuple[int, ...]) -> dict[int, Any]:
+    """Check that a value is a map with exactly `keys` in that order, and return it."""
+    # True == 1 and 1.0 == 1, so a map may seem to have a key that it lacks: types count too.
+    if type(value) is dict and (*value,) == keys and {*map(type, value)} == {int}:
+        return value
+    raise EncodingError(f"{name}: expected a map with exactly the keys {keys}, got {shown(value)}")
 
 
 def decimal(value: str) -> int:
     """Read a decimal number: ASCII digits, no sign, no leading zero, below 2^63."""
     if _DECIMAL.match(value) and (number := int(value)) <= MAX_UINT:
         return number
-    raise EncodingError(f"decimal number: expected 0 to 2^63-1 without sign or zeros, got {value!r}")
+    raise EncodingError(
+        f"decimal number: expected 0 to 2^63-1 without sign or leading zeros, got {shown(value)}"
+    )
 
 
 def unhex(value: str) -> bytes:
     """Read lower-case hex without spaces or prefix."""
     if _HEX.match(value):
         return bytes.fromhex(value)
-    raise EncodingError(f"hex: expected pairs of 0-9a-f, got {_shown(value)}")
+    raise EncodingError(f"hex: expected pairs of 0-9a-f, got {shown(value)}")
 
 
 def unbase64(value: str) -> bytes:
@@ -113,14 +119,14 @@ def unbase64(value: str) -> bytes:
     try:
         data = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise EncodingError(f"base64: {error}, got {_shown(value)}") from error
+        raise EncodingError(f"base64: {error}, got {shown(value)}") from error
     # "QR==" and "QQ==" both decode to b"A": only what we would write ourselves is read.
     if base64.b64encode(data).decode() != value:
-        raise EncodingError(f"base64: expected the canonical form, got {_shown(value)}")
+        raise EncodingError(f"base64: expected the canonical form, got {shown(value)}")
     return data
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Show a foreign value in an error: its type and a bounded part of it."""
     match value:
         case bytes():

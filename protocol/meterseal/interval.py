@@ -20,13 +20,14 @@ from meterseal.rows import Row, RowFlag, meter_id
 from meterseal.types import Hash, Seq, UnixMs, WattHours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from meterseal.bodies import Interval, MeterIdentity
     from meterseal.records import Record
 
 _FROM_BEST: Final = (Clock.SYNCHRONISED, Clock.INFORMATIVE, Clock.RELATIVE, Clock.UNSYNCHRONISED)
 _OFFSET_MAX_MS: Final = 2**32 - 2
+_NO_FLAGS: Final = RowFlag(0)
 
 
 def interval_start(time_ms: int, interval_s: int) -> UnixMs:
@@ -60,9 +61,7 @@ class Registers:
     export_wh: int | None
 
 
-def boundary_registers(
-    record: Record, boundary: UnixMs, tolerance_ms: int
-) -> dict[int, Registers]:
+def boundary_registers(record: Record, boundary: UnixMs, tolerance_ms: int) -> dict[int, Registers]:
     """Pick from a record what counts as reading at `boundary`, by meter index.
 
     Args:
@@ -93,7 +92,7 @@ def build_row(  # noqa: PLR0913 - a row is what these eight say
     closing: Registers | None,
     clocks: Iterable[Clock],
     state: MeterState,
-    flags: RowFlag = RowFlag(0),
+    flags: RowFlag = _NO_FLAGS,
     highest_wh: int | None = None,
 ) -> Row:
     """Build one meter's row from its two boundary readings.
@@ -127,10 +126,10 @@ def build_row(  # noqa: PLR0913 - a row is what these eight say
         state=state,
         clock=worst_clock(seen),
         flags=int(flags),
-        opening_import_wh=opening and opening.import_wh,
-        opening_export_wh=opening and opening.export_wh,
-        closing_import_wh=closing and closing.import_wh,
-        closing_export_wh=closing and closing.export_wh,
+        opening_import_wh=opening.import_wh if opening else None,
+        opening_export_wh=opening.export_wh if opening else None,
+        closing_import_wh=closing.import_wh if closing else None,
+        closing_export_wh=closing.export_wh if closing else None,
         opening_offset_ms=_offset(opening, start),
         closing_offset_ms=_offset(closing, end),
         meter_id=meter_id(identity),
@@ -203,11 +202,6 @@ class OpenInterval:
     def root(self) -> Hash:
         """RFC 9162 root over the leaves."""
         return self._tree.root()
-
-
-def rows_by_meter(rows: Sequence[Row]) -> Mapping[int, Row]:
-    """Index rows by meter."""
-    return {row.meter: row for row in rows}
 
 
 def _deltas(opening: Registers | None, closing: Registers | None) -> list[int]:

@@ -69,6 +69,7 @@ class SigningKey:
         return Signature(crypto_sign(message, self._secret)[:SIGNATURE_BYTES])
 
     def __repr__(self) -> str:
+        """Show which key this is, never the key."""
         return f"SigningKey({fingerprint(self.public)})"
 
 

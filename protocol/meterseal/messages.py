@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from meterseal.bodies import CheckpointPointer
 from meterseal.encoding import decode, encode
 from meterseal.fields import array, bstr, items, keyed, uint
 from meterseal.types import Epoch, Hash, Seq
 from meterseal.wire import one_of, plain_pointer, read_pointer
+
+if TYPE_CHECKING:
+    from meterseal.bodies import CheckpointPointer
 
 MAX_WANT_RANGES: Final = 16
 _MAX_MESSAGE: Final = 1024
@@ -153,5 +155,6 @@ class Ask:
 
 def _read_range(value: object) -> tuple[Epoch, Seq, Seq]:
     epoch, first, last = array(value, "want.range", 3)
-    end = uint(last, "want.range.last")
-    return Epoch(uint(epoch, "want.range.epoch")), Seq(uint(first, "want.range.first", end)), Seq(end)
+    end = Seq(uint(last, "want.range.last"))
+    start = Seq(uint(first, "want.range.first", end))
+    return Epoch(uint(epoch, "want.range.epoch")), start, end

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-import cbor2
+from typing import TYPE_CHECKING, Any, Final
 
 from meterseal import cose, wire
 from meterseal.bodies import (
@@ -39,9 +37,9 @@ from meterseal.bodies import (
     RestoreReason,
     S0Input,
 )
-from meterseal.encoding import decode
+from meterseal.encoding import check_dump, dump, load
 from meterseal.errors import EncodingError, SignatureInvalid
-from meterseal.fields import array, bstr, keyed, uint
+from meterseal.fields import MAX_UINT, array, bstr, check_keys, uint
 from meterseal.keys import SigningKey, fingerprint, verify
 from meterseal.rows import Row, RowFlag, meter_id
 from meterseal.types import DeviceId, Epoch, Hash, PublicKey, Seq, UnixMs
@@ -87,6 +85,16 @@ MAX_RECORD: Final = 16 * 1024
 
 _READING_KEYS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 _LIGHT_KEYS: Final = (*_READING_KEYS, 10)
+_KINDS: Final = tuple(Kind)
+_CLOCKS: Final = tuple(Clock)
+_UINTS: Final = {
+    2: ("record.epoch", MAX_UINT),
+    3: ("record.seq", MAX_UINT),
+    4: ("record.time", MAX_UINT),
+    5: ("record.clock", len(_CLOCKS) - 1),
+    7: ("record.kind", len(_KINDS) - 1),
+    9: ("record.up", MAX_UINT),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +150,7 @@ def encode_record(record: Record, key: SigningKey) -> bytes:
     Raises:
         EncodingError: If a reader would refuse it: nothing of the kind is ever signed.
     """
-    content: dict[int, object] = {
+    content: dict[int, Any] = {
         1: record.device,
         2: record.epoch,
         3: record.seq,
@@ -153,11 +161,15 @@ def encode_record(record: Record, key: SigningKey) -> bytes:
         8: wire.plain(record.body),
         9: record.up,
     }
+    if record.kind is not record.body.kind:
+        raise EncodingError(f"record {record.seq}: kind {record.kind!r} with another kind's body")
     if record.light is not None:
         content[10] = [record.light.n, record.light.hash]
-    if _read(content) != record:
-        raise EncodingError(f"record {record.seq}: its kind or a field's type is not the body's")
-    data = cose.sign1(key, cose.RECORD, cbor2.dumps(content))
+    if record.light is not None or record.kind is not Kind.READING:
+        _read_light(content)
+    _check_common(content)
+    wire.check(record.kind, content[8])
+    data = cose.sign1(key, cose.RECORD, dump(content))
     if len(data) > MAX_RECORD:
         raise EncodingError(f"record {record.seq}: {len(data)} bytes, at most {MAX_RECORD}")
     return data
@@ -169,7 +181,7 @@ def decode_record(data: bytes) -> Record:
     Raises:
         EncodingError: If it is not what `encode_record` writes.
     """
-    return _read(decode(_envelope(data).payload))
+    return _read(_envelope(data).payload)
 
 
 def open_record(data: bytes, public: PublicKey) -> Record:
@@ -180,7 +192,7 @@ def open_record(data: bytes, public: PublicKey) -> Record:
         SignatureInvalid: If the signature is not by `public`.
     """
     envelope = _envelope(data)
-    record = _read(decode(envelope.payload))
+    record = _read(envelope.payload)
     if not verify(public, envelope.to_be_signed, envelope.signature):
         raise SignatureInvalid(
             f"record {record.seq} of device {record.device.hex()}: "
@@ -195,25 +207,45 @@ def _envelope(data: bytes) -> Envelope:
     return cose.parse1(data, cose.RECORD)
 
 
-def _read(value: object) -> Record:
-    light: Light | None = None
-    if isinstance(value, dict) and value.get(7) != Kind.READING:
-        *common, link = keyed(value, "record", _LIGHT_KEYS)
-        n, before = array(link, "record.light", 2)
-        light = Light(n=uint(n, "record.light.n"), hash=Hash(bstr(before, "record.light.hash", 32)))
-    else:
-        common = keyed(value, "record", _READING_KEYS)
-    device, epoch, seq, time, clock, prev, number, body, up = common
-    kind = wire.one_of(number, "record.kind", Kind)
-    return Record(
-        device=DeviceId(bstr(device, "record.device", 16)),
-        epoch=Epoch(uint(epoch, "record.epoch")),
-        seq=Seq(uint(seq, "record.seq")),
-        time=UnixMs(uint(time, "record.time")),
-        clock=wire.one_of(clock, "record.clock", Clock),
-        prev=Hash(bstr(prev, "record.prev", 32)),
+def _read(payload: bytes) -> Record:
+    content = load(payload)
+    if type(content) is not dict:
+        raise EncodingError("record: expected a map")
+    light = _read_light(content)
+    _check_common(content)
+    kind = _KINDS[content[7]]
+    record = Record(
+        device=content[1],
+        epoch=content[2],
+        seq=content[3],
+        time=content[4],
+        clock=_CLOCKS[content[5]],
+        prev=content[6],
         kind=kind,
-        body=wire.read(kind, body),
-        up=uint(up, "record.up"),
+        body=wire.read(kind, content[8]),
+        up=content[9],
         light=light,
     )
+    # Every item has been looked at: what is left to find is how it was written.
+    check_dump(content, payload)
+    return record
+
+
+def _read_light(content: dict[int, Any]) -> Light | None:
+    """Read key 10, and with it which keys the map may have: exactly these, ascending."""
+    if content.get(7) == Kind.READING:
+        check_keys(content, "record", _READING_KEYS)
+        return None
+    check_keys(content, "record", _LIGHT_KEYS)
+    n, before = array(content[10], "record.light", 2)
+    return Light(n=uint(n, "record.light.n"), hash=Hash(bstr(before, "record.light.hash", 32)))
+
+
+def _check_common(content: dict[int, Any]) -> None:
+    """Check the fields that all kinds have."""
+    for key, (name, maximum) in _UINTS.items():
+        value = content[key]
+        if type(value) is not int or not 0 <= value <= maximum:
+            uint(value, name, maximum)
+    bstr(content[1], "record.device", 16)
+    bstr(content[6], "record.prev", 32)

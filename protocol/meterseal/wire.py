@@ -32,7 +32,7 @@ from meterseal.bodies import (
 from meterseal.errors import EncodingError
 from meterseal.rows import decode_rows, encode_rows
 from meterseal.types import Hash, PublicKey, Seq, UnixMs
-from meterseal.wire_reading import plain_reading, read_reading
+from meterseal.wire_reading import check_reading, plain_reading, read_reading
 
 if TYPE_CHECKING:
     from enum import IntEnum
@@ -46,7 +46,7 @@ _EVIDENCE_KEY_BYTES: Final = 33
 _MODBUS_UNIT_MAX: Final = 255
 
 
-def plain(body: Body) -> object:
+def plain(body: Body) -> object:  # noqa: PLR0911 - one case for each of the seven kinds
     """Turn a body into what `encoding.encode` writes."""
     match body:
         case Reading():
@@ -66,7 +66,7 @@ def plain(body: Body) -> object:
             return [body.public_key]
 
 
-def read(kind: Kind, value: object) -> Body:
+def read(kind: Kind, value: object) -> Body:  # noqa: PLR0911 - as `plain`
     """Read the body of a record of `kind` strictly.
 
     Raises:
@@ -88,6 +88,18 @@ def read(kind: Kind, value: object) -> Body:
         case Kind.KEY_CHANGE:
             (key,) = fields.array(value, "key-change", 1)
             return KeyChange(public_key=PublicKey(fields.bstr(key, "key-change.public_key", 32)))
+
+
+def check(kind: Kind, value: object) -> None:
+    """Hold a body that is about to be signed against what `read` accepts.
+
+    Raises:
+        EncodingError: As `read`.
+    """
+    if kind is Kind.READING:
+        check_reading(value)
+    else:
+        read(kind, value)
 
 
 def plain_pointer(pointer: CheckpointPointer | None) -> list[object] | None:

@@ -11,11 +11,11 @@ Rules, held on the way out and on the way in:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from meterseal.bodies import MAX_METERS, MAX_QUANTITIES, MeterReading, MeterState, Reading
 from meterseal.errors import EncodingError
-from meterseal.fields import array, items, uint
+from meterseal.fields import array, items, shown
 from meterseal.quantities import MAX_CODE, UNSIGNED_CODES
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ _OFFSET_MAX_MS: Final = 2**31 - 1
 _VALUE_MAX: Final = 2**63 - 1
 _WORDS_MAX: Final = 16
 _STATES: Final = {state.value: state for state in MeterState}
+_GOOD: Final = MeterState.GOOD.value
+
+_Meter: TypeAlias = "tuple[int, str, int, dict[int, int | None], dict[int, bytes | None]]"
 
 
 def plain_reading(body: Reading) -> list[object]:
@@ -35,8 +38,11 @@ def plain_reading(body: Reading) -> list[object]:
     ]
 
 
-def _ascending(column: Mapping[int, int | None] | Mapping[int, bytes | None]) -> dict[int, object]:
-    return {code: column[code] for code in sorted(column)}
+def _ascending(column: Mapping[int, object]) -> Mapping[int, object]:
+    codes = sorted(column)
+    if type(column) is dict and [*column] == codes:
+        return column
+    return {code: column[code] for code in codes}
 
 
 def read_reading(value: object) -> Reading:
@@ -45,62 +51,72 @@ def read_reading(value: object) -> Reading:
     Raises:
         EncodingError: If a rule above is broken.
     """
-    meters = tuple([_read_meter(item) for item in items(value, "reading", MAX_METERS)])
-    last = -1
-    for meter in meters:
-        if meter.meter <= last:
-            raise EncodingError(f"reading: meter {meter.meter} after {last}, expected ascending")
-        last = meter.meter
-    if not meters:
-        raise EncodingError("reading: expected at least one meter")
-    return Reading(meters=meters)
-
-
-def _read_meter(value: object) -> MeterReading:
-    meter, letter, offset, values, raw = array(value, "reading.meter", 5)
-    state = _STATES.get(letter) if type(letter) is str else None
-    if state is None:
-        raise EncodingError(f"reading.state: expected one of {[*_STATES]}, got {letter!r:.80}")
-    if type(offset) is not int or not -_OFFSET_MAX_MS <= offset <= _OFFSET_MAX_MS:
-        raise EncodingError(f"reading.offset_ms: expected 32 bits with sign, got {offset!r:.80}")
-    if type(values) is not dict or type(raw) is not dict:
-        raise EncodingError("reading: expected a map of values and a map of raw words")
-    if state is not MeterState.GOOD and (values or raw):
-        raise EncodingError(f"reading.state {letter}: expected no values, got {len(values)}")
-    _check_values(values)
-    _check_raw(raw, values)
-    return MeterReading(
-        meter=uint(meter, "reading.meter", MAX_METERS - 1),
-        state=state,
-        offset_ms=offset,
-        values=values,
-        raw=raw,
+    return Reading(
+        meters=tuple(
+            [
+                MeterReading(
+                    meter=meter, state=_STATES[letter], offset_ms=offset, values=values, raw=raw
+                )
+                for meter, letter, offset, values, raw in check_reading(value)
+            ]
+        )
     )
+
+
+def check_reading(value: object) -> list[_Meter]:
+    """Hold a reading's body against the rules above, and return it with its type.
+
+    Raises:
+        EncodingError: If a rule above is broken.
+    """
+    last = -1
+    for item in items(value, "reading", MAX_METERS):
+        meter, letter, offset, values, raw = array(item, "reading.meter", 5)
+        if type(meter) is not int or not last < meter < MAX_METERS:
+            raise _expected("reading.meter", f"an index from {last + 1} to 63", meter)
+        last = meter
+        if type(letter) is not str or letter not in _STATES:
+            raise _expected("reading.state", f"one of {[*_STATES]}", letter)
+        if type(offset) is not int or not -_OFFSET_MAX_MS <= offset <= _OFFSET_MAX_MS:
+            raise _expected("reading.offset_ms", "an integer of 32 bits", offset)
+        if type(values) is not dict or type(raw) is not dict:
+            raise _expected("reading", "a map of values and a map of raw words", [values, raw])
+        if letter != _GOOD and (values or raw):
+            raise _expected("reading", f"no values in state {letter}", values)
+        _check_values(values)
+        _check_raw(raw, values)
+    if last < 0:
+        raise _expected("reading", "at least one meter", value)
+    return value  # type: ignore[return-value] # the loop above has looked at all of it
 
 
 def _check_values(values: dict[object, object]) -> None:
     last = 0
     for code, value in values.items():
         if type(code) is not int or not last < code <= MAX_CODE:
-            raise EncodingError(f"reading.values: expected ascending codes, got {code!r:.80}")
+            raise _expected("reading.values", f"a code from {last + 1} to {MAX_CODE}", code)
         last = code
         if value is None:
             continue
         if type(value) is not int or not -_VALUE_MAX <= value <= _VALUE_MAX:
-            raise EncodingError(f"quantity {code}: expected 64 bits with sign, got {value!r:.80}")
+            raise _expected(f"quantity {code}", "an integer of 64 bits or null", value)
         if value < 0 and code in UNSIGNED_CODES:
-            raise EncodingError(f"quantity {code}: expected a counter above zero, got {value}")
+            raise _expected(f"quantity {code}", "a counter of zero or more", value)
     if len(values) > MAX_QUANTITIES:
-        raise EncodingError(f"reading.values: expected at most {MAX_QUANTITIES}")
+        raise _expected("reading.values", f"at most {MAX_QUANTITIES}", values)
 
 
 def _check_raw(raw: dict[object, object], values: dict[object, object]) -> None:
-    last: object = 0
+    last = 0
     for code, words in raw.items():
-        if type(code) is not int or not last < code or code not in values:  # type: ignore[operator]
-            raise EncodingError(f"reading.raw: expected a code that has a value, got {code!r:.80}")
+        if type(code) is not int or code <= last or code not in values:
+            raise _expected("reading.raw", "ascending codes that have a value", code)
         last = code
         if words is None:
             continue
         if type(words) is not bytes or len(words) % 2 or not 0 < len(words) <= 2 * _WORDS_MAX:
-            raise EncodingError(f"raw words of quantity {code}: expected 1 to 16 words of 2 bytes")
+            raise _expected(f"raw words of quantity {code}", "1 to 16 words of 2 bytes", words)
+
+
+def _expected(name: str, expected: str, got: object) -> EncodingError:
+    return EncodingError(f"{name}: expected {expected}, got {shown(got)}")
