@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -31,11 +30,11 @@ class ChildError(Exception):
 
 @dataclass(kw_only=True, slots=True)
 class Child:
-    """A command of this distribution as a child process.
+    """A command as a child process.
 
     Attributes:
         name: What people call it.
-        arguments: The module and its arguments, as for `python -m`.
+        arguments: The command and its arguments.
         log: Where standard error goes, and standard output after the line that says "ready".
         announces: Whether the first line on standard output is a JSON object that says "ready".
     """
@@ -53,7 +52,7 @@ class Child:
         Raises:
             ChildError: It ended, or said nothing for a minute.
         """
-        command = [sys.executable, "-m", *self.arguments]
+        command = list(self.arguments)
         if shutil.which("setpriv"):
             command = ["setpriv", "--pdeathsig", "KILL", *command]
         with self.log.open("ab") as log:

@@ -48,7 +48,10 @@ class Settings:
 
 
 class Stage:
-    """All parts of the demonstration, as children, below one folder."""
+    """All parts of the demonstration, as children, below one folder.
+
+    A test that puts another part in the place of one overrides the method that starts it.
+    """
 
     def __init__(self, root: Path, settings: Settings, say: Callable[[str], None]) -> None:
         self.root = root
@@ -75,13 +78,14 @@ class Stage:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         ports = free_ports(2, ours=self.settings.page_port)
         self.broker_port, page_port = ports
-        self._broker()
-        self._ledger()
-        self._house()
+        self.start_broker()
+        self.start_ledger()
+        self.start_house()
         self._aggregator()
         self._agent(page_port)
 
-    def _child(self, name: str, *arguments: str, announces: bool) -> Child:
+    def start_child(self, name: str, *arguments: str, announces: bool) -> Child:
+        """Start a part; with `announces`, wait for the line that says it is ready."""
         child = Child(
             name=name,
             arguments=arguments,
@@ -92,16 +96,18 @@ class Stage:
         child.start()
         return child
 
-    def _broker(self) -> None:
+    def start_broker(self) -> None:
+        """Start what takes the broker's place, on `broker_port`."""
         self.say("broker: nats-server, MQTT on loopback")
-        self._child(
-            "broker", "meterseal_simulator", "broker", "--data", str(self.root / "broker"),
+        self.start_child(
+            "broker", *python("meterseal_simulator"), "broker", "--data", str(self.root / "broker"),
             "--port", str(self.broker_port), announces=True,
         )  # fmt: skip
 
-    def _ledger(self) -> None:
-        child = self._child(
-            "ledger", "meterseal_simulator", "ledger", "--data", str(self.root / "ledger"),
+    def start_ledger(self) -> None:
+        """Start the ledger and learn its address."""
+        child = self.start_child(
+            "ledger", *python("meterseal_simulator"), "ledger", "--data", str(self.root / "ledger"),
             "--port", str(free_ports(1)[0]), announces=True,
         )  # fmt: skip
         self.ledger_url = child.ready["url"]
@@ -109,11 +115,12 @@ class Stage:
         child.arguments = (*child.arguments[:-1], self.ledger_url.rsplit(":", 1)[1].strip("/"))
         self.say("ledger: an EVM in this machine; its four validators are keys of one process")
 
-    def _house(self) -> None:
+    def start_house(self) -> None:
+        """Start what answers on the line."""
         house = self.root / "house"
         self.say("house: meters and inverter on a simulated RS-485 line, 9600 baud")
-        self._child(
-            "house", "meterseal_simulator", "house", "--pty", str(house / "ttyRS485"),
+        self.start_child(
+            "house", *python("meterseal_simulator"), "house", "--pty", str(house / "ttyRS485"),
             "--speed", str(self.settings.speed), "--state", str(house / "state.json"),
             "--truth", str(house / "truth.jsonl"), "--control", str(house / "control"),
             announces=True,
@@ -143,9 +150,9 @@ key_file = "{ready["funded_key_file"]}"
         if not (data / "keys").exists():
             self.command("meterseal_aggregator", "init", "--config", str(self.aggregator_config))
         self.say("aggregator: verifies, stores, logs, anchors")
-        self._child(
-            "aggregator", "meterseal_aggregator", "run", "--config", str(self.aggregator_config),
-            announces=False,
+        self.start_child(
+            "aggregator", *python("meterseal_aggregator"), "run",
+            "--config", str(self.aggregator_config), announces=False,
         )  # fmt: skip
 
     def _agent(self, page_port: int) -> None:
@@ -159,8 +166,13 @@ key_file = "{ready["funded_key_file"]}"
         self._write_agent_config(page_port, pins=agent_pins(self.trust.read_text()))
         self.page = f"http://127.0.0.1:{page_port}/"
         self.say(f"agent: reads, signs, stores, publishes; its page is {self.page}")
-        self._child(
-            "agent", "meterseal_agent", "run", "--config", str(self.agent_config), announces=False
+        self.start_child(
+            "agent",
+            *python("meterseal_agent"),
+            "run",
+            "--config",
+            str(self.agent_config),
+            announces=False,
         )
 
     def _enrol(self, identity: dict[str, Any]) -> None:
@@ -208,7 +220,20 @@ read_every_s = {self.settings.read_every_s}
 publish = "{self.settings.publish}"
 clock = "trusted"
 
-[[bus]]
+{self.meters()}
+[mqtt]
+host = "127.0.0.1"
+port = {self.broker_port}
+
+[status]
+host = "127.0.0.1"
+port = {page_port}
+{pins}"""
+        )
+
+    def meters(self) -> str:
+        """The tables [[bus]] and [[meter]] of the agent's configuration."""
+        return f"""[[bus]]
 name = "rs485"
 port = "{self.root / "house" / "ttyRS485"}"
 baud = 9600
@@ -233,16 +258,7 @@ bus = "rs485"
 address = 3
 profile = "sunspec-inverter"
 role = "pv"
-
-[mqtt]
-host = "127.0.0.1"
-port = {self.broker_port}
-
-[status]
-host = "127.0.0.1"
-port = {page_port}
-{pins}"""
-        )
+"""
 
     def command(self, *arguments: str) -> str:
         """Run one command to its end and return what it printed.
@@ -251,7 +267,7 @@ port = {page_port}
             ChildError: It failed; the message carries what it said.
         """
         done = subprocess.run(  # noqa: S603 our own commands
-            [sys.executable, "-m", *arguments], capture_output=True, text=True, check=False
+            [*python(arguments[0]), *arguments[1:]], capture_output=True, text=True, check=False
         )
         if done.returncode:
             said = (done.stderr or done.stdout).strip()
@@ -280,6 +296,11 @@ port = {page_port}
     def clear(self) -> None:
         """Forget a former run."""
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def python(module: str) -> tuple[str, ...]:
+    """The beginning of a command of this distribution."""
+    return (sys.executable, "-m", module)
 
 
 def free_ports(count: int, ours: int = 0) -> list[int]:

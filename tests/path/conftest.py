@@ -1,0 +1,24 @@
+"""One fixture per state of the whole path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.path.staged import QUICK, MosquittoStage, await_true, state_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[MosquittoStage]:
+    """House, line, broker, ledger, aggregator and agent, all up, with an interval anchored."""
+    stage = MosquittoStage(tmp_path, QUICK, print)
+    try:
+        stage.start()
+        await_true("a record is anchored", lambda: state_counts(stage).get("anchored"), 90)
+        yield stage
+    finally:
+        stage.stop()
