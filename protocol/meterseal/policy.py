@@ -177,7 +177,8 @@ def _log(root: _Table) -> LogPolicy:
     operator = table.vkey("operator") if "operator" in table else None
     table.end()
     witnesses = tuple(_witness(each) for each in root.tables("witness"))
-    if len({each.verifier for each in witnesses}) != len(witnesses):
+    names = [(each.name, each.key_id) for each in (key, *(w.verifier for w in witnesses))]
+    if len(set(names)) != len(names):
         raise PolicyError("[[witness]]: one key stands there twice; remove one")
     quorum = root.table("quorum")
     needed = quorum.number("witnesses")

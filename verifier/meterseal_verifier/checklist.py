@@ -21,6 +21,9 @@ TITLES: Final = {
 }
 """What each step is about; `protocol/evidence.md` has the same numbers."""
 
+_ACCUSATIONS: Final = {("fork", 4): "contradiction", ("split view", 5): "contradiction"}
+"""Where a file that accuses asks something else."""
+
 
 class Checklist:
     """Keeps each step's line, and what a step found but must not yet decide.
@@ -71,8 +74,13 @@ class Checklist:
         """Close the list; steps without a line were not reached."""
         steps = tuple(
             self._steps.get(number)
-            or Step(number=number, title=title, state=StepState.NOT_CHECKED, line="not reached")
-            for number, title in TITLES.items()
+            or Step(
+                number=number,
+                title=self._title(number),
+                state=StepState.NOT_CHECKED,
+                line="not reached",
+            )
+            for number in TITLES
         )
         return Report(
             claim=self.claim,
@@ -87,4 +95,8 @@ class Checklist:
         )
 
     def _note(self, number: int, state: StepState, line: str) -> None:
-        self._steps[number] = Step(number=number, title=TITLES[number], state=state, line=line)
+        title = self._title(number)
+        self._steps[number] = Step(number=number, title=title, state=state, line=line)
+
+    def _title(self, number: int) -> str:
+        return _ACCUSATIONS.get((self.claim or "", number), TITLES[number])

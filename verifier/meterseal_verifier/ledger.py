@@ -100,4 +100,5 @@ def _finding(error: LedgerError) -> Finding:
             return cannot_check(
                 f"The contract is not the one that your trust file pins under [ledger]: {words}."
             )
-    return bad_input(f"The ledger proof does not hold, {words}.")
+        case _:
+            return bad_input(f"The ledger proof does not hold, {words}.")

@@ -110,7 +110,7 @@ class Judgement:
     got: str | None = None
 
     def __post_init__(self) -> None:
-        # Our own promise: who is accused is named, and nobody is named who is not accused.
+        """Hold our own promise: the accused is named, and nobody else is."""
         accused = (self.offence is not None, self.culprit is not None)
         assert accused == (self.verdict is Verdict.TAMPERED,) * 2  # noqa: S101
 

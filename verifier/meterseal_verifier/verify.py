@@ -39,6 +39,7 @@ from meterseal_verifier.device import (
 from meterseal_verifier.ledger import check_anchor
 from meterseal_verifier.log import check_checkpoint, check_in_log, check_reading_in_interval
 from meterseal_verifier.parts import ForkParts, ProofParts, SplitViewParts, read_parts
+from meterseal_verifier.text import sentence_case
 from meterseal_verifier.verdict import Finding, Judgement, Report, Verdict
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _prove(parts: ProofParts, policy: TrustPolicy, checklist: Checklist) -> Judg
     with checklist.step(2) as say:
         vouched = vouched_key(parts, policy)
         checklist.vouched_by = vouched.by
-        say(f"key {fingerprint(vouched.key)} is this device's; for this vouches {vouched.by}")
+        say(f"key {fingerprint(vouched.key)} is this device's; who vouches: {vouched.by}")
     with checklist.step(3) as say:
         say(check_signatures(parts, vouched.key))
     if parts.reading is None:
@@ -104,16 +105,15 @@ def _prove(parts: ProofParts, policy: TrustPolicy, checklist: Checklist) -> Judg
 
 
 def _proved(parts: ProofParts, policy: TrustPolicy, vouched: Vouched) -> Judgement:
-    held = (
-        "signed by the device and held by the log"
-        if policy.log.quorum == 0
-        else ("signed by the device, held by the log, and cosigned by enough witnesses")
-    )
-    anchored = "" if policy.ledger is None else ", and anchored on the ledger"
+    shown = ["signed by the device", "held by the log"]
+    if policy.log.quorum:
+        shown.append("cosigned by enough witnesses")
+    if policy.ledger is not None:
+        shown.append("anchored on the ledger")
     return Judgement(
         verdict=Verdict.OK,
-        sentence=f"{parts.summary[0].upper()}{parts.summary[1:]}, is {held}{anchored}. That this "
-        f"key is this device's is vouched for by {vouched.by}.",
+        sentence=f"{sentence_case(parts.summary)}: {', '.join(shown)}. "
+        f"Who vouches for the device's key: {vouched.by}.",
     )
 
 
@@ -121,7 +121,7 @@ def _convict_device(parts: ForkParts, policy: TrustPolicy, checklist: Checklist)
     with checklist.step(2) as say:
         key = pinned_key(parts.record.record.device, policy)
         checklist.vouched_by = VOUCHED_BY_PIN
-        say(f"key {fingerprint(key)} is this device's; for this vouches {VOUCHED_BY_PIN}")
+        say(f"key {fingerprint(key)} is this device's; who vouches: {VOUCHED_BY_PIN}")
     with checklist.step(3) as say:
         say(check_both_signed(parts, key))
     for number in (5, 6, 7):
