@@ -318,10 +318,9 @@ def open_note(data: bytes, verifiers: Iterable[Verifier]) -> OpenNote:
         else:
             signed.append(Signed(by=by, time_s=by.check(text, line), line=line))
     if not signed:
-        raise UnknownSigner(
-            f"note: signed by {', '.join(sorted({line.name for line in lines}))}; expected one of "
-            f"{', '.join(sorted(name for name, _ in known)) or 'no key at all'}"
-        )
+        got = ", ".join(f"{line.name}+{line.key_id.hex()}" for line in lines)
+        expected = ", ".join(f"{name}+{key_id.hex()}" for name, key_id in known)
+        raise UnknownSigner(f"note: signed by {got}; expected one of {expected or 'no key at all'}")
     return OpenNote(text=text, signed=tuple(signed), unknown=tuple(unknown))
 
 
