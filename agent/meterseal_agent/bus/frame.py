@@ -3,8 +3,9 @@
 - Only functions 3 and 4 exist: the agent cannot write to a meter, it has no code for it.
 - A reply is believed only if it is byte for byte of the form that the request asks for: unit,
   function, byte count, length and CRC (or transaction id), with nothing before and nothing after.
-- What is not a reply to this request is one of three things, by the error's type: `MissingReplyError`
-  (nothing, or not all of it), `WrongReplyError` (something else), `MeterError` (the meter says no).
+- What is not a reply to this request is one of three things, by the error's type:
+  `MissingReplyError` (nothing, or not all of it), `WrongReplyError` (something else),
+  `MeterError` (the meter says no).
 
 MODBUS Application Protocol 1.1b3 (PDUs), MODBUS over Serial Line 1.02 (RTU), MODBUS Messaging on
 TCP/IP 1.0b.

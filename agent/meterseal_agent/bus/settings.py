@@ -83,3 +83,16 @@ class TcpLine:
 
 
 Line = SerialLine | TcpLine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """What one meter needs on the line.
+
+    Attributes:
+        silence_s: Silence before each request; t3.5 of the line is kept in any case.
+        timeout_s: Longest wait for the first byte of its reply; at least the line's own.
+    """
+
+    silence_s: float = 0.0
+    timeout_s: float = 0.0

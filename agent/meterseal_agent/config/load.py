@@ -98,7 +98,7 @@ def parse(text: str, source: Path, environ: Mapping[str, str] = os.environ) -> C
             "[mqtt]",
             "an [aggregator] table beside it",
             "nothing",
-            "Without its keys no receipt can be believed; `meterseal-aggregator trust` prints them.",
+            "Without its keys no receipt counts; `meterseal-aggregator trust` prints them.",
         )
     return config
 

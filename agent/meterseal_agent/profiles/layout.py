@@ -1,0 +1,172 @@
+"""What is read from one meter, at absolute addresses: the requests, and how their replies decode.
+
+A layout is made once a meter is known (its settings read, its SunSpec models found) and decodes
+all replies of one go together: every value, or an error and no value at all.
+
+Rounding: the exact fraction in the quantity's unit is rounded to the nearest integer, half to
+even. A counter thereby errs by half a watt-hour at most at any time, and differences of counters
+do not add up errors: intervals telescope over the rounded counter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from meterseal.quantities import BY_CODE
+from meterseal_agent.bus.plan import Span, plan
+from meterseal_agent.errors import MeterError
+from meterseal_agent.profiles.words import REGISTERS, number, power_of_ten
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meterseal_agent.bus.frame import Request
+    from meterseal_agent.bus.plan import Limits
+    from meterseal_agent.profiles.model import Field, Point
+
+# A record carries integers up to 64 bits; a counter beyond 2^63 is no counter.
+_VALUE_MAX = (1 << 63) - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fixed:
+    """Words that must stand at an address in every reading (a SunSpec model's header)."""
+
+    field: Field
+    expect: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoded:
+    """Values and raw words of one go, by quantity code."""
+
+    values: dict[int, int | None]
+    raw: dict[int, bytes | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """The requests of one meter and their meaning.
+
+    Attributes:
+        stamp: Index of the request whose arrival stamps the sample: that of the first billing
+            counter.
+    """
+
+    requests: tuple[Request, ...]
+    points: tuple[Point, ...]
+    fixed: tuple[Fixed, ...]
+    stamp: int
+
+    def decode(self, replies: Sequence[bytes]) -> Decoded:
+        """Decode the replies to `requests`, in their order.
+
+        Raises:
+            MeterError: A fixed word or a value is not what it must be.
+        """
+        image = _Image(self.requests, replies)
+        for fixed in self.fixed:
+            _check_fixed(fixed, image)
+        values: dict[int, int | None] = {}
+        raw: dict[int, bytes | None] = {}
+        for point in self.points:
+            words = image.words(point.field)
+            scale = None if point.scale is None else image.at(point.field, point.scale, 1)
+            value = _value(point, words, scale)
+            values[point.code] = value
+            if point.billing:
+                raw[point.code] = None if value is None else words + (scale or b"")
+        return Decoded(values=values, raw=raw)
+
+
+def make_layout(
+    unit: int,
+    points: Sequence[Point],
+    limits: Limits,
+    *,
+    blocks: Sequence[Span] = (),
+    fixed: Sequence[Fixed] = (),
+) -> Layout:
+    """Plan the requests for some points.
+
+    Args:
+        unit: Unit id of the meter.
+        points: What is wanted, at absolute addresses.
+        limits: What one request may ask.
+        blocks: Registers that must come in one request (values with their scale factors); a point
+            outside every block is read on its own words.
+        fixed: Words to check in every reading; they lie in a block.
+
+    Raises:
+        ValueError: A block is longer than a request may be.
+    """
+    spans = list(blocks)
+    for point in points:
+        span = _span(point.field)
+        if not any(_holds(block, span) for block in blocks):
+            spans.append(span)
+    requests = plan(unit, spans, limits)
+    billing = [point for point in points if point.billing] or list(points)
+    stamp = min(_request_of(requests, point.field) for point in billing) if billing else 0
+    return Layout(requests=requests, points=tuple(points), fixed=tuple(fixed), stamp=stamp)
+
+
+class _Image:
+    """The words of all replies, by function and address."""
+
+    def __init__(self, requests: Sequence[Request], replies: Sequence[bytes]) -> None:
+        self._parts = list(zip(requests, replies, strict=True))
+
+    def words(self, field: Field) -> bytes:
+        return self.at(field, field.address, REGISTERS[field.word_type])
+
+    def at(self, field: Field, address: int, count: int) -> bytes:
+        for request, words in self._parts:
+            first = address - request.address
+            if request.function == field.function and 0 <= first <= request.count - count:
+                return words[2 * first : 2 * (first + count)]
+        raise LookupError(f"register {address} was not planned")
+
+
+def _check_fixed(fixed: Fixed, image: _Image) -> None:
+    got = number(image.words(fixed.field), fixed.field.word_type, fixed.field.order)
+    if got != fixed.expect:
+        raise MeterError(
+            f"register {fixed.field.address}: expected {fixed.expect} as found at start, got {got}"
+        )
+
+
+def _value(point: Point, words: bytes, scale: bytes | None) -> int | None:
+    read = number(words, point.field.word_type, point.field.order, point.field.absent)
+    power = Fraction(1) if scale is None else power_of_ten(scale)
+    if read is None or power is None:
+        return None
+    value = round(read * power * point.factor)
+    if abs(value) > _VALUE_MAX:
+        raise MeterError(f"{point.name}: expected less than 2^63, got {value}")
+    if value < 0 and not BY_CODE[point.code].signed:
+        raise MeterError(
+            f"{point.name}: expected no negative value, got {value} (words {words.hex(' ', 2)}). "
+            "Is this the right profile?"
+        )
+    return value
+
+
+def _span(field: Field) -> Span:
+    return Span(function=field.function, address=field.address, count=REGISTERS[field.word_type])
+
+
+def _holds(block: Span, span: Span) -> bool:
+    same = block.function == span.function
+    return same and block.address <= span.address and span.end <= block.end
+
+
+def _request_of(requests: Sequence[Request], field: Field) -> int:
+    span = _span(field)
+    for index, request in enumerate(requests):
+        block = Span(function=request.function, address=request.address, count=request.count)
+        if _holds(block, span):
+            return index
+    raise LookupError(f"register {field.address} was not planned")
