@@ -127,16 +127,20 @@ def unbase64(value: str) -> bytes:
 
 
 def shown(value: object) -> str:
-    """Show a foreign value in an error: its type and a bounded part of it."""
+    """Show a foreign value in an error: its type and a bounded part of it.
+
+    Only what is known to be short is printed: the text of an integer of many digits is an error of
+    its own, and so is that of anything which holds one.
+    """
     match value:
         case bytes():
             return f"{len(value)} bytes"
-        case dict():
-            return f"a map with the keys {[*value][:16]}"
-        case list() | tuple():
-            return f"an array of {len(value)}"
+        case dict() | list() | tuple():
+            return f"a {type(value).__name__} of {len(value)}"
         case str():
             return f"text {value[:80]!r}"
-        case int() if value.bit_length() > 64:  # noqa: PLR2004 - an int of many digits is slow text
-            return f"an integer of {value.bit_length()} bits"
-    return f"{type(value).__name__} {value!r:.80}"
+        case bool() | None:
+            return f"{value}"
+        case int() if value.bit_length() <= 64:  # noqa: PLR2004 - what CBOR calls an integer
+            return f"{value}"
+    return f"a value of type {type(value).__name__}"

@@ -119,12 +119,12 @@ def read_pointer(value: object, name: str) -> CheckpointPointer | None:
 
 def one_of(value: object, name: str, choices: type[E]) -> E:
     """Read a member of an enumeration by its number."""
-    if type(value) is int:
-        try:
-            return choices(value)
-        except ValueError:
-            pass
-    raise EncodingError(f"{name}: expected one of {[int(c) for c in choices]}, got {value!r:.80}")
+    for choice in choices:
+        if type(value) is int and value == choice:
+            return choice
+    raise EncodingError(
+        f"{name}: expected one of {[int(choice) for choice in choices]}, got {fields.shown(value)}"
+    )
 
 
 def _plain_manifest(body: Manifest) -> dict[int, object]:
