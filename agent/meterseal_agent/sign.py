@@ -267,18 +267,17 @@ def _behind(tip: Tip, record: Record, hashed: Hash, before: Record | None) -> Ti
 
 
 def _with_leaf(tip: Tip, record: Record, hashed: Hash) -> Tip:
-    if tip.manifest is None:
-        # A restore on a store that lost its records; the manifest behind it starts the rest.
-        return replace(tip, leaves=(*tip.leaves, hashed))
-    end = tip.end
-    if end is None or (not tip.leaves and record.time >= end):
-        # Nothing was recorded in that interval: the dark time belongs to no interval.
-        start = interval_start(record.time, tip.manifest.interval_s)
+    manifest, end = tip.manifest, tip.end
+    # Without a manifest this is a restore on a store that lost its records: the manifest follows.
+    if manifest is not None and (end is None or (not tip.leaves and record.time >= end)):
+        # Nothing was recorded in the interval before: dark time belongs to no interval.
+        start = interval_start(record.time, manifest.interval_s)
         tip = replace(
             tip,
             start=start,
-            openings={},
-            late=record.time > start + tip.manifest.tolerance_ms,
+            # A boundary reading that closes nothing still opens an interval.
+            openings=_registers(record, start, manifest.tolerance_ms),
+            late=record.time > start + manifest.tolerance_ms,
             clocks=frozenset(),
             exchanged=frozenset(),
         )

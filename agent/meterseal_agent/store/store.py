@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from meterseal.errors import ProtocolError
 from meterseal.keys import SigningKey, device_id
@@ -31,8 +31,11 @@ from meterseal_agent.store.marker import Mark, Marker
 from meterseal_agent.store.schema import NOWHERE, Connect, Place, place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,8 +103,14 @@ class Store:
                 connection.close()
         self._lock.close()
 
-    def append(self, entries: Sequence[Entry]) -> list[Signed]:
-        """Sign and store records in one transaction; they may be released when this returns.
+    def append(self, plan: Callable[[Tip], Generator[Entry, Tip, T]]) -> tuple[list[Signed], T]:
+        """Sign and store what a plan asks for, in one transaction.
+
+        Args:
+            plan: Called with the tip; yields what to sign next, receives the tip behind it.
+
+        Returns:
+            The records, which may be released from now on, and what the plan returned.
 
         Raises:
             StoreFull: Nothing was written; try again when there is room.
@@ -109,10 +118,9 @@ class Store:
             StoreBroken: Unknown how much was written: end the process, the marker is untouched.
             ProtocolError: A record would break the chain; nothing was written.
         """
-        tip, signed = self.tip, list[Signed]()
-        for entry in entries:
-            one, tip = sign(tip, entry.draft, entry.stamp, self._key)
-            signed.append(one)
+        signed, tip, result = self._sign(plan)
+        if not signed:
+            return signed, result
         with self.transaction("appending"):
             self._check_head_unmoved()
             for one in signed:
@@ -122,7 +130,19 @@ class Store:
         # the next start finds the marked record below its head, which proves the store newest.
         self.tip = tip
         self._mark()
-        return signed
+        return signed, result
+
+    def _sign(self, plan: Callable[[Tip], Generator[Entry, Tip, T]]) -> tuple[list[Signed], Tip, T]:
+        tip, signed = self.tip, list[Signed]()
+        steps = plan(tip)
+        try:
+            entry = next(steps)
+            while True:
+                one, tip = sign(tip, entry.draft, entry.stamp, self._key)
+                signed.append(one)
+                entry = steps.send(tip)
+        except StopIteration as end:
+            return signed, tip, end.value
 
     def proved_newest(self) -> bool:
         """Tell whether this store holds all that was ever released, without asking anybody.
