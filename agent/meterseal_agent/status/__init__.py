@@ -1,5 +1,6 @@
 """The status page: what flows now, what today brought, and whether the record is safe."""
 
+from meterseal_agent.status.server import StatusServer
 from meterseal_agent.status.view import (
     ClockView,
     EnergyToday,
@@ -18,6 +19,7 @@ __all__ = [
     "Notice",
     "RecordView",
     "StateCount",
+    "StatusServer",
     "StatusSource",
     "StatusView",
 ]
