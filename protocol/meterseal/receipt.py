@@ -33,13 +33,14 @@ from meterseal.checkpoint import (
 from meterseal.errors import ProofError
 from meterseal.ledger.proof import LedgerProof, anchored_root
 from meterseal.merkle import verify_consistency, verify_inclusion
-from meterseal.receiptformat import Consistency, Inclusion, Receipt
+from meterseal.receiptformat import INCLUSIONS_MAX, Consistency, Inclusion, Receipt
 
 if TYPE_CHECKING:
     from meterseal.ledger.proof import AnchoredFact, LedgerPolicy
     from meterseal.types import Hash
 
 __all__ = [
+    "INCLUSIONS_MAX",
     "Accepted",
     "AgainstHeldError",
     "AnchorMismatch",
