@@ -35,7 +35,7 @@ chain_id = 1337260
 deploy = true                                # deploy the log contract if `contract` is not given
 # contract = "0x…"                           # use this one
 # key_file = "/etc/meterseal/ledger.key"     # default: data_dir/keys/ledger.key
-# finality = "seals"                         # "seals" (QBFT, IBFT2) or "blocks" (any other chain)
+# finality = "qbft"                          # "qbft", "ibft2", or "blocks" on any other chain
 # confirmations = 12                         # blocks to wait with finality = "blocks"
 # gas_limit_max = 3000000
 # fee_per_gas_max_wei = 100000000000
@@ -121,7 +121,9 @@ class _Table:
         self._known.append(key)
         value = self._left.pop(key, default)
         if value is _REQUIRED:
-            raise ConfigError(f"{self._where}: {key} is missing. `meterseal-aggregator init --example` shows it.")
+            raise ConfigError(
+                f"{self._where}: {key} is missing. `meterseal-aggregator init --example` shows it."
+            )
         if value is default:
             return value
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -170,7 +172,13 @@ class _Table:
             )
 
 
-_TOML_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a table"}
+_TOML_NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "a table",
+}
 
 
 def load(path: Path) -> Config:
@@ -213,7 +221,9 @@ def parse(text: str, *, source: str) -> Config:
     data_dir = Path(table.text("data_dir"))
     origin = table.text("origin")
     if not _ORIGIN.match(origin):
-        raise table.refuse("origin", "1 to 128 printable ASCII characters, no blank, no plus", origin)
+        raise table.refuse(
+            "origin", "1 to 128 printable ASCII characters, no blank, no plus", origin
+        )
     config = Config(
         data_dir=data_dir,
         origin=origin,
@@ -244,16 +254,16 @@ def _mqtt(table: _Table, source: str) -> Mqtt:
 def _tls(table: _Table) -> Tls:
     ca, cert, key = table.text("ca"), table.optional_text("cert"), table.optional_text("key")
     table.done()
-    return Tls(ca=Path(ca), cert=cert and Path(cert) or None, key=key and Path(key) or None)
+    return Tls(ca=Path(ca), cert=(cert and Path(cert)) or None, key=(key and Path(key)) or None)
 
 
 def _ledger(table: _Table, data_dir: Path) -> Ledger:
     contract = table.optional_text("contract")
     if contract is not None and not _ADDRESS.match(contract):
         raise table.refuse("contract", "0x and 40 hex digits", contract)
-    finality = table.text("finality", "seals")
-    if finality not in {"seals", "blocks"}:
-        raise table.refuse("finality", '"seals" or "blocks"', finality)
+    finality = table.text("finality", "qbft")
+    if finality not in {"qbft", "ibft2", "blocks"}:
+        raise table.refuse("finality", '"qbft", "ibft2" or "blocks"', finality)
     ledger = Ledger(
         url=table.text("url"),
         chain_id=table.integer("chain_id", 1, 2**63 - 1),
@@ -261,7 +271,7 @@ def _ledger(table: _Table, data_dir: Path) -> Ledger:
         deploy=table.flag("deploy", default=False),
         key_file=Path(table.text("key_file", str(data_dir / "keys" / "ledger.key"))),
         finality=finality,
-        confirmations=table.integer("confirmations", 0, 10_000, 0 if finality == "seals" else 12),
+        confirmations=table.integer("confirmations", 0, 10_000, 12 if finality == "blocks" else 0),
         gas_limit_max=table.integer("gas_limit_max", 100_000, 30_000_000, 3_000_000),
         fee_per_gas_max_wei=table.integer("fee_per_gas_max_wei", 0, 10**15, 10**11),
     )

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eth_account import Account
-from meterseal.keys import SigningKey
 
+from meterseal.keys import SigningKey
 from meterseal_aggregator.errors import KeyFileError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meterseal_aggregator.store.database import Store
+from meterseal_aggregator.store.database import InStore, Store
 from meterseal_aggregator.store.rows import (
     Anchored,
     Contradiction,
@@ -19,6 +19,7 @@ __all__ = [
     "Anchored",
     "Contradiction",
     "Device",
+    "InStore",
     "Journaled",
     "NewRecord",
     "Sent",

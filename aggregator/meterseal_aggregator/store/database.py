@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from meterseal_aggregator.errors import StoreError
 from meterseal_aggregator.store.devices import Devices
@@ -18,9 +18,19 @@ from meterseal_aggregator.store.schema import open_database
 from meterseal_aggregator.store.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
+    from typing import Self
+
+T = TypeVar("T")
+
+
+class InStore(Protocol):
+    """Runs a piece of work in the one thread that owns the store."""
+
+    async def __call__(self, work: Callable[[Store], T]) -> T:
+        """Run it and give its result."""
 
 
 class Store:
@@ -92,7 +102,7 @@ class Store:
         """Close the file."""
         self._connection.close()
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         """Use the store in a `with` block."""
         return self
 

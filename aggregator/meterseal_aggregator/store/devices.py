@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meterseal.types import DeviceId, Hash, PublicKey
-
 from meterseal_aggregator.store.rows import Device
 
 if TYPE_CHECKING:
@@ -114,11 +113,11 @@ class Devices:
         )
 
     def behind_log(self, size: int, limit: int) -> list[Device]:
-        """Devices with leaves below `size` that had no receipt yet."""
+        """Devices with leaves below `size` without a receipt."""
         return self._behind("logged_to", size, limit)
 
     def behind_anchor(self, size: int, limit: int) -> list[Device]:
-        """Devices with leaves below `size` that had no receipt as anchored yet."""
+        """Devices with leaves below `size` without a receipt as anchored."""
         return self._behind("anchored_to", size, limit)
 
     def _behind(self, column: str, size: int, limit: int) -> list[Device]:

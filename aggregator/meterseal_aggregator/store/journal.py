@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meterseal.types import Hash
-
 from meterseal_aggregator.store.rows import Anchored, Journaled, Sent
 
 if TYPE_CHECKING:

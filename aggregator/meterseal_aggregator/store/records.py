@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meterseal.types import DeviceId, Hash
-
 from meterseal_aggregator.store.rows import Contradiction, Status, StoredRecord
 
 if TYPE_CHECKING:
@@ -103,6 +102,15 @@ class Records:
         """All restore records that begin an epoch; more than one is a fork."""
         return self._all("device = ? AND epoch = ? AND kind = 5", (device, epoch))
 
+    def hashes(self, device: DeviceId, epoch: int, start: int, end: int) -> list[Hash]:
+        """Hashes of a device's connected records with start <= seq < end, in order."""
+        rows = self._db.execute(
+            "SELECT hash FROM record WHERE device = ? AND epoch = ? AND seq >= ? AND seq < ?"
+            " AND status = 1 ORDER BY seq",
+            (device, epoch, start, end),
+        )
+        return [Hash(row[0]) for row in rows]
+
     def waiting_on(self, device: DeviceId, predecessor: Hash) -> list[StoredRecord]:
         """Waiting records that name a hash as predecessor, in either chain."""
         return self._all(
@@ -118,16 +126,12 @@ class Records:
             (device,),
         ).fetchall()
 
-    def waiting_load(self, device: DeviceId, status: Status = Status.WAITING) -> tuple[int, int]:
+    def load(self, device: DeviceId, status: Status) -> tuple[int, int]:
         """How many records of a status a device has, and their bytes."""
-        if status is Status.WAITING:  # the literal lets the partial index serve
-            where = "device = ? AND status = 0"
-            values: tuple[object, ...] = (device,)
-        else:
-            where, values = "device = ? AND status = ?", (device, int(status))
         row = self._db.execute(
-            f"SELECT count(*), coalesce(sum(length(data)), 0) FROM record WHERE {where}",  # noqa: S608
-            values,
+            "SELECT count(*), coalesce(sum(length(data)), 0) FROM record"
+            " WHERE device = ? AND status = ? AND status <> 1",
+            (device, int(status)),
         ).fetchone()
         return int(row[0]), int(row[1])
 
@@ -140,6 +144,31 @@ class Records:
         """All records of a device in order of place."""
         cursor = self._db.execute(f"{_ONE} device = ? ORDER BY epoch, seq, id", (device,))
         return map(_row, cursor)
+
+    def light_hashes(self, device: DeviceId) -> list[Hash]:
+        """Hashes of a device's connected light records."""
+        rows = self._db.execute(
+            "SELECT hash FROM record WHERE device = ? AND status = 1 AND light_n IS NOT NULL",
+            (device,),
+        )
+        return [Hash(row[0]) for row in rows]
+
+    def kinds(self, device: DeviceId) -> dict[int, int]:
+        """Number of a device's connected records by kind."""
+        rows = self._db.execute(
+            "SELECT kind, count(*) FROM record WHERE device = ? AND status = 1 GROUP BY kind",
+            (device,),
+        )
+        return {int(kind): int(count) for kind, count in rows}
+
+    def intervals_below(self, device: DeviceId, size: int) -> int:
+        """Number of a device's intervals in the first `size` leaves of the log."""
+        row = self._db.execute(
+            "SELECT count(*) FROM record JOIN leaf ON leaf.hash = record.hash"
+            " WHERE record.device = ? AND record.kind = 2 AND leaf.idx < ?",
+            (device, size),
+        ).fetchone()
+        return int(row[0])
 
     def count(self) -> int:
         """Number of connected records of all devices."""

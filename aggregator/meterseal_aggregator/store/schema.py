@@ -39,6 +39,8 @@ CREATE TABLE device (
   anchored_to INTEGER NOT NULL DEFAULT 0   -- leaves below have had their receipt as anchored
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX device_untold ON device (id) WHERE told IS NOT coalesce(head, 0);
+
 CREATE TABLE enrolment (
   hash BLOB PRIMARY KEY,             -- leaf hash of the statement
   device BLOB NOT NULL,
@@ -62,6 +64,7 @@ CREATE TABLE record (
 CREATE INDEX record_place ON record (device, epoch, seq);
 CREATE INDEX record_light ON record (device, epoch, light_n) WHERE light_n IS NOT NULL;
 CREATE INDEX record_restore ON record (device, epoch) WHERE kind = 5;
+CREATE INDEX record_aside ON record (device, status) WHERE status <> 1;
 CREATE INDEX record_waiting ON record (device, prev) WHERE status = 0;
 CREATE INDEX record_waiting_light ON record (device, light_prev) WHERE status = 0;
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meterseal.types import DeviceId, Hash
-
 from meterseal_aggregator.errors import StoreError
 from meterseal_aggregator.store.rows import SignedCheckpoint
 
@@ -118,18 +117,22 @@ class Tree:
         return cursor.rowcount == 1
 
     def checkpoint(self, size: int | None = None) -> SignedCheckpoint | None:
-        """The checkpoint of a size, or the newest."""
-        where, values = ("", ()) if size is None else (" WHERE size = ?", (size,))
-        row = self._db.execute(
-            f"SELECT size, root, time_s, note FROM checkpoint{where} ORDER BY size DESC LIMIT 1",  # noqa: S608
-            values,
-        ).fetchone()
-        return None if row is None else _checkpoint(row)
+        """The checkpoint of exactly a size, or the newest."""
+        if size is None:
+            return self._newest("", ())
+        return self._newest("WHERE size = ?", (size,))
 
     def checkpoints(self) -> Iterator[SignedCheckpoint]:
         """All checkpoints, oldest first."""
         cursor = self._db.execute("SELECT size, root, time_s, note FROM checkpoint ORDER BY size")
         return map(_checkpoint, cursor)
+
+    def _newest(self, where: str, values: tuple[int, ...]) -> SignedCheckpoint | None:
+        row = self._db.execute(
+            f"SELECT size, root, time_s, note FROM checkpoint {where} ORDER BY size DESC LIMIT 1",  # noqa: S608
+            values,
+        ).fetchone()
+        return None if row is None else _checkpoint(row)
 
 
 def _checkpoint(row: tuple[int, bytes, int, bytes]) -> SignedCheckpoint:

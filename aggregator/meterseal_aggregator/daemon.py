@@ -1,0 +1,232 @@
+"""The aggregator as one process: who runs when, and in which order things become true.
+
+    broker ──▶ intake ──▶ store ──▶ acknowledge, answer
+                            │
+                            ├──▶ sequencer ──▶ checkpoint ──▶ receipts
+                            └──▶ anchor ──▶ ledger proof ──▶ receipts
+
+* One thread owns the store; every task reaches it through `in_store`, so transactions are serial.
+* What is sent is derived from the store: heads from `told`, receipts from `logged_to` and
+  `anchored_to`, wants from what waits. A task that was cut off finds its work again.
+* With a ledger configured nothing is signed until the contract's head was seen in this run: a
+  store that was put back from a copy would sign another history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from meterseal.types import UnixMs
+from meterseal_aggregator.errors import LedgerUnavailable, StoreError
+from meterseal_aggregator.intake import Intake
+from meterseal_aggregator.keyfiles import read_account, read_keys
+from meterseal_aggregator.ledger.anchor import Anchor, Progress
+from meterseal_aggregator.ledger.contract import load_artifact
+from meterseal_aggregator.ledger.node import Limits, Node
+from meterseal_aggregator.ledger.rpc import Rpc
+from meterseal_aggregator.outbox import Outbox
+from meterseal_aggregator.sequencer import LEAVES_MAX, check_newest, checkpoint, sequence
+from meterseal_aggregator.session import Session
+from meterseal_aggregator.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from meterseal_aggregator.config import Config, Ledger
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+ORIGIN: Final = "origin"
+LEDGER_RETRY_S: Final = (0.5, 30.0)
+_POLL_MINED_S: Final = 0.25
+
+
+def now_ms() -> UnixMs:
+    """Tell the time of statements; order never rests on it."""
+    return UnixMs(time.time_ns() // 1_000_000)
+
+
+class Aggregator:
+    """One log, one store, one broker, one ledger."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._keys = read_keys(config.keys_dir)
+        self._store_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._store: Store | None = None  # owned by the store's thread
+        self._may_sign = asyncio.Event()
+        self._grown = asyncio.Event()
+
+    async def in_store(self, work: Callable[[Store], T]) -> T:
+        """Run a piece of work in the thread that owns the store."""
+
+        def run() -> T:
+            if self._store is None:
+                raise StoreError("store: used before it was opened")
+            return work(self._store)
+
+        return await asyncio.get_running_loop().run_in_executor(self._store_thread, run)
+
+    async def run(self) -> None:
+        """Run until cancelled.
+
+        Raises:
+            AggregatorError: Something that waiting does not mend: store, ledger, configuration.
+        """
+        with _alone(self._config.data_dir):
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._store_thread, self._open)
+            try:
+                await self._tasks()
+            except BaseExceptionGroup as group:
+                raise _first(group) from group
+            finally:
+                await loop.run_in_executor(self._store_thread, self._close)
+                self._store_thread.shutdown()
+
+    def _open(self) -> None:
+        store = Store(self._config.store_path)
+        try:
+            check_origin(store, self._config.origin)
+            check_newest(store)
+        except BaseException:
+            store.close()
+            raise
+        self._store = store
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    async def _tasks(self) -> None:
+        intake = await self.in_store(Intake)
+        outbox = Outbox(config=self._config, keys=self._keys, in_store=self.in_store, now_ms=now_ms)
+        session = Session(
+            config=self._config,
+            keys=self._keys,
+            intake=intake,
+            outbox=outbox,
+            in_store=self.in_store,
+            now_ms=now_ms,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run(), name="broker")
+            tasks.create_task(self._log(outbox), name="sequencer")
+            if self._config.ledger is None:
+                self._may_sign.set()
+            else:
+                tasks.create_task(self._anchor(self._config.ledger, outbox), name="anchor")
+
+    async def _log(self, outbox: Outbox) -> None:
+        """Sequence, sign, and let the outbox know."""
+        await self._may_sign.wait()
+        while True:
+            while await self.in_store(sequence) == LEAVES_MAX:
+                pass
+            signed = await self.in_store(
+                lambda store: checkpoint(store, self._config.origin, self._keys, now_ms() // 1000)
+            )
+            if signed is not None:
+                log.info("log: checkpoint of size %d", signed.size)
+                outbox.checkpoint_is_due()
+                self._grown.set()
+            await asyncio.sleep(self._config.checkpoint_every_s)
+
+    async def _anchor(self, config: Ledger, outbox: Outbox) -> None:
+        """Anchor in a rhythm; the node may be away for as long as it likes."""
+        account = read_account(config.key_file)
+        limits = Limits(gas=config.gas_limit_max, fee_per_gas_wei=config.fee_per_gas_max_wei)
+        async with Rpc(config.url) as rpc:
+            anchor = Anchor(
+                origin=self._config.origin,
+                config=config,
+                artifact=load_artifact(),
+                node=Node(rpc, account, limits),
+                in_store=self.in_store,
+                now_ms=now_ms,
+            )
+            away, pause_s = "", LEDGER_RETRY_S[0]
+            while True:
+                try:
+                    progress = await anchor.step()
+                except LedgerUnavailable as error:
+                    if not away:
+                        log.warning("%s. Retrying; records are stored meanwhile.", error)
+                    away = str(error)
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, LEDGER_RETRY_S[1])
+                    continue
+                if away:
+                    log.info("ledger: back")
+                away, pause_s = "", LEDGER_RETRY_S[0]
+                if anchor.head_seen:
+                    self._may_sign.set()
+                outbox.receipts_are_due()
+                await self._until_next(progress)
+
+    async def _until_next(self, progress: Progress) -> None:
+        match progress:
+            case Progress.MORE:
+                return
+            case Progress.WAIT:
+                await asyncio.sleep(_POLL_MINED_S)
+            case Progress.DONE:
+                await self._grown.wait()
+                self._grown.clear()
+                await asyncio.sleep(self._config.anchor_every_s)
+
+
+def _first(error: BaseException) -> BaseException:
+    """Find what ended the tasks: one sentence for the operator."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def check_origin(store: Store, origin: str) -> None:
+    """Hold the configured origin against the store's.
+
+    Raises:
+        StoreError: The store is another log's.
+    """
+    with store.write():
+        stands = store.pin(ORIGIN, origin.encode())
+    if stands != origin.encode():
+        raise StoreError(
+            f"store: it is the log {stands.decode()!r}, the configuration says {origin!r}. "
+            "An origin never changes; correct [aggregator] origin or data_dir."
+        )
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder for this process; the kernel lets go when the process ends.
+
+    Raises:
+        StoreError: The folder is missing, or another aggregator runs in it.
+    """
+    try:
+        descriptor = os.open(data_dir / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(
+            f"data_dir {data_dir}: {error.strerror}. Create it with `meterseal-aggregator init`."
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(
+                f"data_dir {data_dir}: another aggregator runs in it. Stop that one."
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)

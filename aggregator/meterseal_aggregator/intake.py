@@ -1,0 +1,181 @@
+"""One batch of messages, one transaction: what came becomes durable, and answers come out.
+
+A batch is acknowledged by the caller after this returns, never before. Killed in between, the
+broker delivers it again, and every record in it is KNOWN.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from meterseal.encoding import decode_sequence
+from meterseal.errors import EncodingError
+from meterseal.merkle import root_from
+from meterseal.messages import Ask, Hello, Reject, RejectCode
+from meterseal.records import record_hash
+from meterseal.topics import CheckpointTopic, DeviceTopic, Leaf, parse_topic
+from meterseal_aggregator.admission import Admission, Outcome
+from meterseal_aggregator.receipts import asked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from meterseal.types import DeviceId, UnixMs
+    from meterseal_aggregator.admission import Verdict
+    from meterseal_aggregator.broker import Delivery
+    from meterseal_aggregator.store import Store
+
+REJECTS_MAX: Final = 16
+"""Rejects to one device from one batch; more of them are counted and not sent."""
+BOOTS_HELD_MAX: Final = 65_536
+_BOOTS: Final = 3
+
+
+@dataclass(slots=True)
+class Answers:
+    """What a batch asks to be sent, once it is durable.
+
+    Attributes:
+        hellos: (device, nonce) whose head is to be told.
+        asks: Devices that asked for a receipt.
+        rejects: Records that were not taken.
+        known: Devices that sent again what is stored: their head is told again.
+        alarms: (device, sentence) for the log.
+        checkpoints: Notes seen on our own checkpoint topic.
+        counts: Outcomes.
+    """
+
+    hellos: list[tuple[DeviceId, bytes]] = field(default_factory=list)
+    asks: set[DeviceId] = field(default_factory=set)
+    rejects: list[tuple[DeviceId, Reject]] = field(default_factory=list)
+    known: set[DeviceId] = field(default_factory=set)
+    alarms: list[tuple[DeviceId, str]] = field(default_factory=list)
+    checkpoints: list[bytes] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class Intake:
+    """Takes batches into the store; owned by the store's thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._admission = Admission(store)
+        self._boots: OrderedDict[DeviceId, list[bytes]] = OrderedDict()
+
+    def take(self, batch: Iterable[Delivery], now_ms: UnixMs) -> Answers:
+        """Make a batch durable.
+
+        Raises:
+            StoreError: Nothing of the batch was kept; it must not be acknowledged.
+        """
+        answers = Answers()
+        try:
+            with self._store.write():
+                for delivery in batch:
+                    self._take_one(delivery, now_ms, answers)
+        except BaseException:
+            self._admission.forget()
+            raise
+        return answers
+
+    def _take_one(self, delivery: Delivery, now_ms: UnixMs, answers: Answers) -> None:
+        try:
+            topic = parse_topic(delivery.topic)
+        except EncodingError:
+            answers.counts["foreign topic"] += 1
+            return
+        if isinstance(topic, CheckpointTopic):
+            answers.checkpoints.append(delivery.payload)
+            return
+        if not delivery.payload and delivery.size:
+            answers.counts["oversize"] += 1
+            return
+        try:
+            match topic.leaf:
+                case Leaf.RECORD:
+                    self._records(topic, delivery.payload, now_ms, answers)
+                case Leaf.HELLO if not delivery.retained:
+                    self._hello(topic, Hello.decode(delivery.payload), now_ms, answers)
+                case Leaf.ASK if not delivery.retained:
+                    self._ask(topic, Ask.decode(delivery.payload), answers)
+                case _:
+                    answers.counts["foreign topic"] += 1
+        except EncodingError:
+            answers.counts["rubbish"] += 1
+
+    def _records(
+        self, topic: DeviceTopic, payload: bytes, now_ms: UnixMs, answers: Answers
+    ) -> None:
+        """Admit a sequence: the valid prefix counts, the first bad item ends it (protocol 2)."""
+        items, fault = decode_sequence(payload)
+        for item in items:
+            verdict = self._admission.admit(topic.device, item, now_ms)
+            self._note(topic.device, verdict, answers)
+        if fault is not None:
+            refused = Reject(hash=record_hash(payload), code=RejectCode.INVALID)
+            self._reject(topic.device, refused, answers)
+            answers.counts["rubbish"] += 1
+
+    def _note(self, device: DeviceId, verdict: Verdict, answers: Answers) -> None:
+        answers.counts[verdict.outcome.value] += 1
+        if verdict.outcome is Outcome.KNOWN:
+            answers.known.add(device)
+        if verdict.outcome is Outcome.CONTRADICTS:
+            answers.alarms.append((device, f"DEVICE FORK: {verdict.reason}"))
+        if verdict.reject is not None:
+            self._reject(device, Reject(hash=verdict.hash, code=verdict.reject), answers)
+
+    def _reject(self, device: DeviceId, refused: Reject, answers: Answers) -> None:
+        if sum(to == device for to, _ in answers.rejects) < REJECTS_MAX:
+            answers.rejects.append((device, refused))
+
+    def _hello(self, topic: DeviceTopic, hello: Hello, now_ms: UnixMs, answers: Answers) -> None:
+        device = self._store.devices.get(topic.device)
+        if device is None:
+            self._reject(
+                topic.device, Reject(hash=hello.hash, code=RejectCode.NOT_ENROLLED), answers
+            )
+            return
+        answers.hellos.append((topic.device, hello.nonce))
+        if self._alternates(topic.device, hello.boot_nonce):
+            self._store.devices.suspect_clone(topic.device, now_ms)
+            answers.alarms.append((topic.device, "CLONE SUSPECTED: two boots say hello in turn"))
+        claimed = 0 if hello.checkpoint is None else hello.checkpoint.size
+        size = self._store.tree.size()
+        if hello.checkpoint is not None and (
+            claimed > size or root_from(claimed, self._store.tree.read) != hello.checkpoint.root
+        ):
+            # Unsigned, so it proves nothing here; the device's own evidence is the signed note.
+            answers.alarms.append(
+                (topic.device, f"it holds a checkpoint of size {claimed} that is not of this log")
+            )
+        known = min(claimed, size)
+        self._store.devices.set_receipted(
+            topic.device,
+            known_size=known,
+            logged_to=min(device.logged_to, known),
+            anchored_to=min(device.anchored_to, known),
+        )
+
+    def _ask(self, topic: DeviceTopic, ask: Ask, answers: Answers) -> None:
+        device = self._store.devices.get(topic.device)
+        if device is None:
+            return
+        known, logged_to, anchored_to = asked(self._store, device, ask.size)
+        self._store.devices.set_receipted(
+            topic.device, known_size=known, logged_to=logged_to, anchored_to=anchored_to
+        )
+        answers.asks.add(topic.device)
+
+    def _alternates(self, device: DeviceId, boot: bytes) -> bool:
+        """Tell whether an earlier boot speaks again after another one did."""
+        boots = self._boots.pop(device, [])
+        again = boot in boots[:-1]
+        if not boots or boots[-1] != boot:
+            boots = [*boots, boot][-_BOOTS:]
+        self._boots[device] = boots
+        if len(self._boots) > BOOTS_HELD_MAX:
+            self._boots.popitem(last=False)
+        return again

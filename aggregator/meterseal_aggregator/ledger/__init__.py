@@ -1,0 +1,1 @@
+"""How the log is anchored: plain JSON-RPC to any EVM chain, one log contract, a journal."""

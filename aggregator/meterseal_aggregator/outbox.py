@@ -1,0 +1,275 @@
+"""What goes out: heads, wants, rejects, checkpoints, receipts; all derived from the store.
+
+* A head is told at once in answer to a hello, else at most every `HEAD_EVERY_S` for one device.
+* What is missing is asked for after `WANT_AFTER_S` without progress, then ever more rarely.
+* `told`, `logged_to` and `anchored_to` move after the broker took the message. Killed in between,
+  the device gets it twice and finds nothing new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from meterseal.messages import Reject, Want
+from meterseal.records import Publishes
+from meterseal.topics import Leaf, checkpoint_topic, device_topic
+from meterseal_aggregator.admission import read_point
+from meterseal_aggregator.heads import head_of
+from meterseal_aggregator.receipts import Page, anchored_page, logged_page
+from meterseal_aggregator.wants import missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from meterseal.types import DeviceId, UnixMs
+    from meterseal_aggregator.broker import Link
+    from meterseal_aggregator.config import Config
+    from meterseal_aggregator.intake import Answers
+    from meterseal_aggregator.keyfiles import Keys
+    from meterseal_aggregator.store import Device, InStore, Store
+    from meterseal_aggregator.wants import Range
+
+log = logging.getLogger(__name__)
+TICK_S: Final = 0.25
+HEAD_EVERY_S: Final = 1.0
+WANT_AFTER_S: Final = 2.0
+WANT_EVERY_S_MAX: Final = 60.0
+DEVICES_AT_ONCE: Final = 64
+ANSWERS_MAX: Final = 4096
+"""Heads and rejects waiting to be sent; beyond, the oldest are dropped: a hello is repeated."""
+
+
+@dataclass(slots=True)
+class _Gap:
+    """A device that lacks something, and when it is asked next."""
+
+    ranges: tuple[Range, ...]
+    due: float
+    pause_s: float
+
+
+class Outbox:
+    """Sends what is due over the present connection; owned by the link task."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        keys: Keys,
+        in_store: InStore,
+        now_ms: Callable[[], UnixMs],
+    ) -> None:
+        self._config = config
+        self._keys = keys
+        self._in_store = in_store
+        self._now_ms = now_ms
+        self._stirred = asyncio.Event()
+        self._checkpoint_due = True
+        self._receipts_due = True
+        self._hellos: list[tuple[DeviceId, bytes]] = []
+        self._rejects: list[tuple[DeviceId, Reject]] = []
+        self._asks: set[DeviceId] = set()
+        self._again: set[DeviceId] = set()
+        self._told_at: dict[DeviceId, float] = {}
+        self._gaps: dict[DeviceId, _Gap] = {}
+
+    def answer(self, answers: Answers) -> None:
+        """Take over what a batch asks to be sent."""
+        self._hellos = [*self._hellos, *answers.hellos][-ANSWERS_MAX:]
+        self._rejects = [*self._rejects, *answers.rejects][-ANSWERS_MAX:]
+        self._asks |= answers.asks
+        self._again |= answers.known
+        self._receipts_due |= bool(answers.hellos or answers.asks)
+        self._stirred.set()
+
+    def checkpoint_is_due(self) -> None:
+        """Say that a newer checkpoint stands in the store."""
+        self._checkpoint_due = True
+        self.receipts_are_due()
+
+    def receipts_are_due(self) -> None:
+        """Say that the store may owe receipts."""
+        self._receipts_due = True
+        self._stirred.set()
+
+    async def serve(self, link: Link) -> None:
+        """Send over one connection until it is lost.
+
+        Raises:
+            BrokerAway: The connection was lost; all that is due stays due.
+        """
+        self._checkpoint_due = self._receipts_due = True
+        while True:
+            await self._send_answers(link)
+            if self._checkpoint_due:
+                await self._send_checkpoint(link)
+            if self._receipts_due:
+                await self._send_receipts(link)
+            await self._send_heads(link)
+            await self._send_wants(link)
+            self._stirred.clear()
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._stirred.wait()
+            except TimeoutError:
+                pass
+
+    async def _send_answers(self, link: Link) -> None:
+        hellos, self._hellos = self._hellos, []
+        rejects, self._rejects = self._rejects, []
+        await asyncio.gather(
+            *(self._tell_head(link, device, nonce) for device, nonce in dict.fromkeys(hellos)),
+            *(
+                link.publish(device_topic(device, Leaf.REJECT), refused.encode())
+                for device, refused in dict.fromkeys(rejects)
+            ),
+        )
+
+    async def _send_checkpoint(self, link: Link) -> None:
+        newest = await self._in_store(lambda store: store.tree.checkpoint())
+        if newest is not None:
+            await link.publish(checkpoint_topic(self._config.origin), newest.note, retain=True)
+        self._checkpoint_due = False
+
+    # -- heads -----------------------------------------------------------------------------------
+
+    async def _send_heads(self, link: Link) -> None:
+        now = asyncio.get_running_loop().time()
+        untold = await self._in_store(lambda store: store.devices.untold(ANSWERS_MAX))
+        due = {d for d in (*untold, *self._again) if now - self._told_at.get(d, 0) >= HEAD_EVERY_S}
+        self._again -= due
+        for some in _portions(sorted(due)):
+            await asyncio.gather(*(self._tell_head(link, device, None) for device in some))
+
+    async def _tell_head(self, link: Link, device: DeviceId, nonce: bytes | None) -> None:
+        built = await self._in_store(
+            lambda store: head_of(
+                store,
+                device,
+                key=self._keys.head,
+                nonce=nonce,
+                now_ms=self._now_ms(),
+                longest_delay_ms=self._config.longest_delay_ms,
+            )
+        )
+        if built is None:
+            return
+        head, statement = built
+        await link.publish(device_topic(device, Leaf.HEAD), statement)
+        self._told_at[device] = asyncio.get_running_loop().time()
+        await self._in_store(lambda store: _set_told(store, device, head))
+
+    # -- receipts --------------------------------------------------------------------------------
+
+    async def _send_receipts(self, link: Link) -> None:
+        """Send what is owed until nothing is; what was not taken is owed still."""
+        self._receipts_due = False
+        try:
+            asking, self._asks = self._asks, set()
+            await self._send_pages(link, await self._in_store(lambda s: _asked_pages(s, asking)))
+            for owed in (_logged_pages, _anchored_pages):
+                while pages := await self._in_store(owed):
+                    await self._send_pages(link, pages)
+        except BaseException:
+            self._receipts_due = True
+            raise
+
+    async def _send_pages(self, link: Link, pages: list[Page]) -> None:
+        await asyncio.gather(
+            *(link.publish(device_topic(p.device, Leaf.RECEIPT), p.receipt) for p in pages)
+        )
+        # Killed here, these pages are sent again: nothing says yet that they were.
+        await self._in_store(lambda store: _set_served(store, pages))
+
+    # -- wants -----------------------------------------------------------------------------------
+
+    async def _send_wants(self, link: Link) -> None:
+        now = asyncio.get_running_loop().time()
+        gaps = await self._in_store(_gaps)
+        self._gaps = {
+            device: self._gap(device, ranges, now) for device, ranges in gaps.items() if ranges
+        }
+        for device, gap in self._gaps.items():
+            if now >= gap.due:
+                gap.pause_s = min(2 * gap.pause_s, WANT_EVERY_S_MAX)
+                gap.due = now + gap.pause_s
+                await link.publish(
+                    device_topic(device, Leaf.WANT), Want(ranges=gap.ranges).encode()
+                )
+
+    def _gap(self, device: DeviceId, ranges: tuple[Range, ...], now: float) -> _Gap:
+        known = self._gaps.get(device)
+        if known is not None and known.ranges[0] == ranges[0]:
+            known.ranges = ranges
+            return known
+        return _Gap(ranges, now + WANT_AFTER_S, WANT_AFTER_S)  # new, or something came: wait again
+
+
+def _portions(devices: list[DeviceId]) -> Iterable[list[DeviceId]]:
+    return (devices[at : at + DEVICES_AT_ONCE] for at in range(0, len(devices), DEVICES_AT_ONCE))
+
+
+def _set_told(store: Store, device: DeviceId, head: int) -> None:
+    with store.write():
+        store.devices.set_told(device, head)
+
+
+def _set_served(store: Store, pages: list[Page]) -> None:
+    with store.write():
+        for page in pages:
+            store.devices.set_receipted(
+                page.device,
+                known_size=page.known_size,
+                logged_to=page.logged_to,
+                anchored_to=page.anchored_to,
+            )
+
+
+def _logged_pages(store: Store) -> list[Page]:
+    newest = store.tree.checkpoint()
+    if newest is None:
+        return []
+    behind = store.devices.behind_log(newest.size, DEVICES_AT_ONCE)
+    return [logged_page(store, device, newest) for device in behind]
+
+
+def _anchored_pages(store: Store) -> list[Page]:
+    anchored = store.journal.anchored()
+    checkpoint = None if anchored is None else store.tree.checkpoint(anchored.size)
+    if anchored is None or checkpoint is None:
+        return []  # nothing anchored, or by another hand: no note of ours states that size
+    behind = store.devices.behind_anchor(anchored.size, DEVICES_AT_ONCE)
+    return [anchored_page(store, device, anchored, checkpoint) for device in behind]
+
+
+def _asked_pages(store: Store, asking: Iterable[DeviceId]) -> list[Page]:
+    """Answer who asked, also when no leaf of theirs is owed."""
+    newest = store.tree.checkpoint()
+    rows = [store.devices.get(device) for device in asking]
+    if newest is None:
+        return []
+    return [logged_page(store, row, newest) for row in rows if row is not None]
+
+
+def _gaps(store: Store) -> dict[DeviceId, tuple[Range, ...]]:
+    """What each device with waiting records lacks."""
+    rows = [store.devices.get(device) for device in store.records.waiting_devices()]
+    return {row.id: gaps_of(store, row) for row in rows if row is not None}
+
+
+def gaps_of(store: Store, device: Device) -> tuple[Range, ...]:
+    """What a device lacks before its waiting records; a frozen one is not asked."""
+    waiting = store.records.waiting(device.id)
+    if device.frozen is not None or not waiting:
+        return ()
+    if device.head is None:
+        return missing(None, waiting, readings=True)
+    point = read_point(store, store.records.by_id(device.head))
+    return missing(
+        (point.head.epoch, point.head.seq),
+        waiting,
+        readings=point.rules.publishes is Publishes.READINGS,
+    )

@@ -1,0 +1,148 @@
+"""The broker's side of the daemon: connect, take, store, acknowledge, answer; and again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+from typing import TYPE_CHECKING, Final
+
+from meterseal.checkpoint import open_checkpoint
+from meterseal.errors import ProtocolError
+from meterseal.merkle import root_from
+from meterseal.topics import Leaf, checkpoint_topic, subscriptions
+from meterseal_aggregator.broker import Link
+from meterseal_aggregator.errors import BrokerAway, StoreError
+from meterseal_aggregator.forks import write_evidence
+from meterseal_aggregator.sequencer import log_signer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meterseal.types import UnixMs
+    from meterseal_aggregator.broker import Delivery
+    from meterseal_aggregator.config import Config
+    from meterseal_aggregator.intake import Answers, Intake
+    from meterseal_aggregator.keyfiles import Keys
+    from meterseal_aggregator.outbox import Outbox
+    from meterseal_aggregator.store import InStore, Store
+
+log = logging.getLogger(__name__)
+BATCH_MAX: Final = 256
+"""Messages of one transaction: one sync serves them all."""
+RETRY_S: Final = (0.2, 30.0)
+STABLE_S: Final = 60.0
+"""A connection that lasted this long resets the back-off; a kick right after CONNECT does not."""
+
+
+class Session:
+    """Keeps a connection to the broker; owned by its task."""
+
+    def __init__(  # noqa: PLR0913 -- each is a part of the daemon
+        self,
+        *,
+        config: Config,
+        keys: Keys,
+        intake: Intake,
+        outbox: Outbox,
+        in_store: InStore,
+        now_ms: Callable[[], UnixMs],
+    ) -> None:
+        self._config = config
+        self._keys = keys
+        self._intake = intake
+        self._outbox = outbox
+        self._in_store = in_store
+        self._now_ms = now_ms
+        self._dropped: set[str] = set()
+
+    async def run(self) -> None:
+        """Connect and serve, for ever."""
+        loop = asyncio.get_running_loop()
+        client_id = "meterseal" + hashlib.sha256(self._config.origin.encode()).hexdigest()[:8]
+        pause_s, away = RETRY_S[0], False
+        await self._in_store(lambda store: write_evidence(store, self._config.evidence_dir))
+        while True:
+            link = Link(self._config.mqtt, client_id)
+            started = loop.time()
+            try:
+                await link.connect(
+                    [
+                        *subscriptions((Leaf.HELLO, Leaf.RECORD, Leaf.ASK)),
+                        checkpoint_topic(self._config.origin),
+                    ]
+                )
+                log.info("broker %s:%d: connected", self._config.mqtt.host, self._config.mqtt.port)
+                away = False
+                await self._serve(link)
+            except BrokerAway as error:
+                if not away:
+                    log.warning("%s. Retrying.", error)
+                away = True
+            finally:
+                await link.close()
+            if loop.time() - started > STABLE_S:
+                pause_s = RETRY_S[0]
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter
+            pause_s = min(2 * pause_s, RETRY_S[1])
+
+    async def _serve(self, link: Link) -> None:
+        """Serve one connection until it is lost."""
+        outbox = asyncio.create_task(self._outbox.serve(link), name="outbox")
+        try:
+            while not outbox.done():
+                take = asyncio.create_task(link.take(BATCH_MAX), name="take")
+                await asyncio.wait({take, outbox}, return_when=asyncio.FIRST_COMPLETED)
+                if not take.done():
+                    take.cancel()
+                    break
+                await self._take(link, take)
+        finally:
+            if not outbox.done():
+                outbox.cancel()
+            await asyncio.wait({outbox})
+        if not outbox.cancelled():
+            outbox.result()
+
+    async def _take(self, link: Link, take: asyncio.Task[list[Delivery]]) -> None:
+        batch = take.result()
+        now = self._now_ms()
+        answers = await self._in_store(lambda _: self._intake.take(batch, now))
+        # Durable. Killed here, the broker delivers the batch again and finds it KNOWN.
+        for delivery in batch:
+            link.acknowledge(delivery)
+        await self._tell(answers)
+        self._outbox.answer(answers)
+
+    async def _tell(self, answers: Answers) -> None:
+        """Write to the log what somebody has to act on, and keep fork evidence."""
+        for device, sentence in answers.alarms:
+            log.error("device %s: %s", device.hex(), sentence)
+        if answers.alarms:
+            await self._in_store(lambda store: write_evidence(store, self._config.evidence_dir))
+        for note in answers.checkpoints:
+            await self._in_store(lambda store, note=note: self._check_own(store, note))
+        for what in ("rubbish", "oversize", "foreign topic", "invalid"):
+            if answers.counts[what] and what not in self._dropped:
+                self._dropped.add(what)  # once; how often stands in the counts
+                log.warning("messages dropped: %s (said once)", what)
+
+    def _check_own(self, store: Store, note: bytes) -> None:
+        """Hold a checkpoint that the broker keeps for us against our store.
+
+        Raises:
+            StoreError: We signed it and our store does not know it: the store was put back.
+        """
+        try:
+            signed = open_checkpoint(note, log_signer(self._config.origin, self._keys).verifier)
+        except ProtocolError:
+            return  # anybody may write to a topic; not our signature, not our affair
+        stated = signed.checkpoint
+        size = store.tree.size()
+        if stated.size > size or root_from(stated.size, store.tree.read) != stated.root:
+            raise StoreError(
+                f"store: the broker keeps a checkpoint of size {stated.size} signed by our log "
+                f"key, and our log of {size} leaves does not begin like it. This store is older "
+                "than what was signed. Nothing more will be signed; put the newest store back."
+            )

@@ -1,0 +1,58 @@
+"""The trust file that the operator hands out: what a checker may choose to believe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meterseal.checkpoint import LogPolicy, Witness
+from meterseal.ledger.header import Consensus
+from meterseal.ledger.proof import LedgerPolicy
+from meterseal.policy import TrustPolicy, format_policy
+from meterseal_aggregator.ledger.anchor import CONTRACT, REGISTRANT, VALIDATORS
+from meterseal_aggregator.ledger.contract import load_artifact
+from meterseal_aggregator.sequencer import log_signer, operator_witness
+
+if TYPE_CHECKING:
+    from meterseal_aggregator.config import Config
+    from meterseal_aggregator.keyfiles import Keys
+    from meterseal_aggregator.store import Store
+
+_ADDRESS = 20
+
+
+def trust_text(store: Store, config: Config, keys: Keys) -> str:
+    """Write trust.toml: log, operator's witness, enrolment key, and the ledger once anchored.
+
+    Devices are not pinned: their keys follow from enrolments in the log. The validators are those
+    that the operator's node showed first; who checks compares them with the consortium's own list.
+    """
+    operator = operator_witness(config.origin, keys).verifier
+    policy = TrustPolicy(
+        log=LogPolicy(
+            origin=config.origin,
+            log=log_signer(config.origin, keys).verifier,
+            witnesses=(Witness(verifier=operator, owner="operator"),),
+            quorum=1,
+            operator=operator,
+        ),
+        enrolment_keys=frozenset({keys.enrolment.public}),
+        ledger=_ledger(store, config),
+    )
+    return format_policy(policy)
+
+
+def _ledger(store: Store, config: Config) -> LedgerPolicy | None:
+    contract, registrant = store.fact(CONTRACT), store.fact(REGISTRANT)
+    validators = store.fact(VALIDATORS)
+    if config.ledger is None or contract is None or registrant is None or validators is None:
+        return None
+    return LedgerPolicy(
+        chain_id=config.ledger.chain_id,
+        contract=contract,
+        code_hash=load_artifact().code_hash,
+        registrant=registrant,
+        validators=frozenset(
+            validators[at : at + _ADDRESS] for at in range(0, len(validators), _ADDRESS)
+        ),
+        consensus=Consensus(config.ledger.finality),
+    )
