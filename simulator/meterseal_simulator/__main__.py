@@ -94,6 +94,7 @@ def _add_house(parser: argparse.ArgumentParser) -> None:
     house.add_argument("--load-kwh-year", type=between(0, 100_000), default=3500.0)
     house.add_argument("--battery-kwh", type=between(0, 100), default=0.0)
     house.add_argument("--pv-meter", choices=("sdm120", "sdm230"), default="sdm230")
+    house.add_argument("--state", type=Path, help="keep the house here between two runs")
     house.add_argument("--truth", type=Path, help="append what really happens, as JSON lines")
 
 
@@ -116,6 +117,7 @@ def _run_house(options: argparse.Namespace) -> int:
         speed=options.speed,
         pv_meter=options.pv_meter,
         truth=options.truth,
+        state=options.state,
     )
     with closing(house.live):
         asyncio.run(

@@ -113,12 +113,20 @@ class House:
     Args:
         almanac: What sun and people do.
         start_ms: UTC milliseconds at which it begins.
+        energies: What has flowed before; nothing in a new house.
     """
 
-    def __init__(self, almanac: Almanac, *, start_ms: int, battery_kwh: float = 0.0) -> None:
+    def __init__(
+        self,
+        almanac: Almanac,
+        *,
+        start_ms: int,
+        battery_kwh: float = 0.0,
+        energies: Energies | None = None,
+    ) -> None:
         self._almanac = almanac
         self._battery = Battery.of(battery_kwh) if battery_kwh else None
-        self._energies = Energies()
+        self._energies = Energies() if energies is None else energies.copy()
         self._now_ms = start_ms
         self._flows = self._decide()
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from meterseal_simulator.clock import ScaledClock
     from meterseal_simulator.house import House, HouseState
+    from meterseal_simulator.state import StateFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,19 +96,24 @@ class LiveHouse:
         house: House,
         clock: ScaledClock,
         openings: Openings,
+        *,
         truths: TruthFile | None = None,
+        kept: StateFile | None = None,
     ) -> None:
         self.openings = openings
         self._lock = threading.Lock()
         self._house = house  # guarded by _lock
         self._clock = clock
         self._truths = truths
+        self._kept = kept
 
     def read(self, unit: int | None = None) -> HouseState:
         """Bring the house to the present and return it; note which meter asked."""
         with self._lock:
             self._house.advance(self._clock.now_ms())
             state = self._house.state
+            if self._kept is not None:
+                self._kept.save(state)
             if self._truths is not None:
                 self._truths.append(self._truth(state, unit))
         return state

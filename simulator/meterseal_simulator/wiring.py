@@ -13,6 +13,7 @@ from meterseal_simulator.day import SiteAlmanac
 from meterseal_simulator.eastron import EastronIdentity, Opening, sdm630, single_phase
 from meterseal_simulator.house import House
 from meterseal_simulator.live import LiveHouse, Openings, TruthFile
+from meterseal_simulator.state import StateFile
 from meterseal_simulator.sunspec import inverter
 
 if TYPE_CHECKING:
@@ -50,11 +51,20 @@ def wire_house(
     speed: Fraction,
     pv_meter: PvMeter = "sdm230",
     truth: Path | None = None,
+    state: Path | None = None,
 ) -> WiredHouse:
     """Build the house and its devices; the first day is computed here, in less than a second.
 
+    Args:
+        site: The house in numbers.
+        start_ms: The house's UTC milliseconds now; a kept house may be further on.
+        speed: Simulated seconds in one real second.
+        pv_meter: The model at the PV.
+        truth: Where to write what really happens.
+        state: Where the house is kept between two runs.
+
     Raises:
-        SimulatorError: The truth file cannot be written.
+        SimulatorError: A file cannot be written, or the state is not that of this house.
     """
     truths = None if truth is None else TruthFile(truth)
     draw = random.Random(site.seed)  # noqa: S311 - serial numbers of a simulation
@@ -67,8 +77,17 @@ def wire_house(
         inverter_wh=draw.randrange(1_000_000, 6_000_000),
     )
     serials = [draw.randrange(20_000_000, 30_000_000) for _ in range(3)]
-    house = House(SiteAlmanac(site), start_ms=start_ms, battery_kwh=site.battery_kwh)
-    live = LiveHouse(house, ScaledClock(start_ms=start_ms, speed=speed), openings, truths)
+    file = None if state is None else StateFile(state, seed=site.seed)
+    kept = None if file is None else file.load()
+    house = House(
+        SiteAlmanac(site),
+        start_ms=start_ms if kept is None else kept.resume_ms(start_ms),
+        battery_kwh=site.battery_kwh,
+        energies=None if kept is None else kept.energies,
+    )
+    house.advance(start_ms)
+    clock = ScaledClock(start_ms=house.state.at_ms, speed=speed)
+    live = LiveHouse(house, clock, openings, truths=truths, kept=file)
     code, limit = _PV_METERS[pv_meter]
     grid = EastronIdentity(serial=serials[0], code=_CODE_SDM630, address=GRID_UNIT)
     pv = EastronIdentity(serial=serials[1], code=code, address=PV_UNIT)
