@@ -10,10 +10,11 @@ Rules:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meterseal.errors import LedgerError
 from meterseal.keys import fingerprint
+from meterseal.ledger.header import ExtraData, Header
 from meterseal.ledger.proof import anchored_root
 from meterseal_verifier.text import safe, utc
 from meterseal_verifier.verdict import Finding, Offence, bad_input, cannot_check, pending, tampered
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from meterseal.checkpoint import Checkpoint, LogPolicy
     from meterseal.ledger.proof import AnchoredFact, LedgerPolicy, LedgerProof
     from meterseal.policy import TrustPolicy
+
+_HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+"""Half the order of secp256k1 (SEC 2, 2.4.1)."""
 
 
 def check_anchor(proof: LedgerProof | None, checkpoint: Checkpoint, policy: TrustPolicy) -> str:
@@ -46,6 +50,7 @@ def check_anchor(proof: LedgerProof | None, checkpoint: Checkpoint, policy: Trus
             got="none",
         )
     fact = _anchored(proof, ledger, policy.log, checkpoint.size)
+    _check_one_form(proof, ledger)
     where = f"block {fact.block_number} of chain {ledger.chain_id}, {utc(fact.block_time_s * 1000)}"
     if fact.root is None:
         raise pending(
@@ -77,6 +82,18 @@ def _anchored(proof: LedgerProof, ledger: LedgerPolicy, log: LogPolicy, size: in
         return anchored_root(proof, ledger, log.origin, size)
     except LedgerError as error:
         raise _finding(error) from error
+
+
+def _check_one_form(proof: LedgerProof, ledger: LedgerPolicy) -> None:
+    """Refuse the second form of a seal, (r, n - s), which anybody can make out of the first."""
+    extra = ExtraData.parse(Header.parse(proof.header).extra_data, ledger.consensus)
+    for seal in extra.seals:
+        if int.from_bytes(seal[32:64], "big") > _HALF_ORDER:
+            raise bad_input(
+                "The ledger proof holds a seal that was rewritten into its other form.",
+                expected="seals with the smaller s, as validators make them",
+                got=seal.hex(),
+            )
 
 
 def _check_pinned(what: str, expected: str, got: str) -> None:

@@ -69,7 +69,8 @@ def _lines(report: Report, proved: Section | None) -> Iterator[str]:
         yield ""
         yield from as_lines(claimed)
     yield ""
-    yield from _wrapped(f"{report.heading}. {report.sentence}", 0)
+    yield report.heading
+    yield from _wrapped(report.sentence, 0)
     named = (("culprit", report.culprit), ("expected", report.expected), ("got", report.got))
     for name, value in named:
         if value is not None:

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+
+from meterseal.bodies import Event, EventCode, Restore, RestoreReason
+from meterseal.evidence import ForkEvidence, SplitViewEvidence, encode_evidence
+from meterseal.records import Light, Record, decode_record, encode_record, record_hash
+from meterseal.types import Epoch, Hash, Seq
+from meterseal_verifier.verdict import Offence, Report, StepState, Verdict
+from meterseal_verifier.verify import verify
+from support.world import World, key
+
+if TYPE_CHECKING:
+    from meterseal.keys import SigningKey
+
+
+def accuse(world: World, record: bytes, rival: bytes) -> Report:
+    return verify(encode_evidence(ForkEvidence(record=record, rival=rival)), world.policy())
+
+
+def event(world: World, *, epoch: int = 0, seq: int = 50, n: int = 7, detail: str = "") -> bytes:
+    return signed(world, _record(world, epoch, seq, n), detail)
+
+
+def _record(world: World, epoch: int, seq: int, n: int) -> Record:
+    return replace(
+        decode_record(world.interval),
+        epoch=Epoch(epoch),
+        seq=Seq(seq),
+        light=Light(n=n, hash=Hash(bytes(32))),
+    )
+
+
+def signed(world: World, record: Record, detail: str) -> bytes:
+    body = Event(code=EventCode.BUTTON, detail=(detail,))
+    return encode_record(replace(record, kind=body.kind, body=body), world.device_key)
+
+
+def restore(world: World, nonce: bytes, *, epoch: int = 1, seq: int = 60, n: int = 9) -> bytes:
+    body = Restore(reason=RestoreReason.OFFLINE_START, nonce=nonce, missing=None)
+    record = _record(world, epoch, seq, n)
+    return encode_record(replace(record, kind=body.kind, body=body), world.device_key)
+
+
+def test_two_signed_readings_of_one_number_convict_the_device(world: World) -> None:
+    report = verify(encode_evidence(world.fork_evidence()), world.policy())
+
+    assert report.offence is Offence.DEVICE_FORK
+    assert world.device.hex() in (report.culprit or "")
+    assert record_hash(world.readings[5]).hex() in (report.expected or "")
+    assert record_hash(world.rival_reading()).hex() in (report.got or "")
+    assert [step.state for step in report.steps[4:]] == [StepState.NOT_ASKED] * 3
+
+
+def test_two_records_of_one_light_number_in_one_epoch_convict_the_device(world: World) -> None:
+    report = accuse(world, event(world, seq=50), event(world, seq=51))
+
+    assert report.offence is Offence.DEVICE_FORK
+    assert "light number 7" in report.sentence
+
+
+def test_two_restores_of_one_epoch_with_two_nonces_are_two_cards(world: World) -> None:
+    ours = restore(world, bytes(16), seq=60, n=9)
+    theirs = restore(world, bytes([1]) * 16, seq=70, n=11)
+
+    assert accuse(world, ours, theirs).offence is Offence.DEVICE_FORK
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({}, {}),  # one and the same record
+        ({"seq": 50, "n": 7}, {"seq": 51, "n": 8}),
+        # A restore may continue from an older record: number and light number come again.
+        ({"epoch": 0}, {"epoch": 1}),
+    ],
+)
+def test_records_that_do_not_contradict_each_other_accuse_nobody(
+    world: World, ours: dict[str, int], theirs: dict[str, int]
+) -> None:
+    record = signed(world, _record(world, **{"epoch": 0, "seq": 50, "n": 7} | ours), "")
+    rival = signed(world, _record(world, **{"epoch": 0, "seq": 50, "n": 7} | theirs), "")
+
+    report = accuse(world, record, rival)
+
+    assert report.verdict is Verdict.BAD_INPUT
+    assert report.culprit is None
+
+
+@pytest.mark.parametrize("forger", [key("thief", "device"), key("foreign", "device")])
+def test_a_forged_rival_does_not_convict_an_honest_device(world: World, forger: SigningKey) -> None:
+    rival = encode_record(decode_record(world.rival_reading()), forger)
+
+    for report in (
+        accuse(world, world.readings[5], rival),
+        accuse(world, rival, world.readings[5]),
+    ):
+        assert report.verdict is Verdict.BAD_INPUT
+        assert "not signed by the device" in report.sentence
+
+
+def test_a_device_that_is_not_pinned_is_not_accused(world: World, foreign: World) -> None:
+    report = verify(encode_evidence(foreign.fork_evidence()), world.policy())
+
+    assert report.verdict is Verdict.CANNOT_CHECK
+
+
+def test_records_of_two_devices_accuse_nobody(world: World, foreign: World) -> None:
+    report = accuse(world, world.readings[0], foreign.readings[0])
+
+    assert report.verdict is Verdict.BAD_INPUT
+
+
+class TestSplitView:
+    def judge(self, world: World, checkpoint: bytes, rival: bytes) -> Report:
+        evidence = SplitViewEvidence(checkpoint=checkpoint, rival=rival)
+        return verify(encode_evidence(evidence), world.policy())
+
+    def other_root(self, world: World) -> bytes:
+        other = replace(world.checkpoint, root=Hash(sha256(b"other").digest()))
+        return world.note(other, cosigned_by=0)
+
+    def test_two_roots_of_one_size_convict_the_log(self, world: World) -> None:
+        report = self.judge(world, world.note(), self.other_root(world))
+
+        assert report.offence is Offence.AGGREGATOR_SPLIT_VIEW
+        assert world.log.name in (report.culprit or "")
+
+    def test_a_rival_by_another_key_does_not_convict(self, world: World, foreign: World) -> None:
+        report = self.judge(world, world.note(), foreign.note())
+
+        assert report.verdict is Verdict.CANNOT_CHECK
+
+    def test_a_rival_of_another_size_or_the_same_root_accuses_nobody(self, world: World) -> None:
+        grown = world.note(replace(world.checkpoint, size=99))
+
+        assert self.judge(world, world.note(), grown).verdict is Verdict.BAD_INPUT
+        assert self.judge(world, world.note(), world.note()).verdict is Verdict.BAD_INPUT
+
+    def test_a_rival_whose_signature_was_copied_does_not_convict(self, world: World) -> None:
+        honest, other = world.note(), self.other_root(world)
+        copied = other.split(b"\n\n")[0] + b"\n\n" + honest.split(b"\n\n")[1]
+
+        report = self.judge(world, honest, copied)
+
+        assert report.offence is Offence.SIGNATURE_INVALID
+        assert "not the key" in (report.culprit or "")
