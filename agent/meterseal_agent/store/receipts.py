@@ -17,6 +17,8 @@ from meterseal.checkpoint import QuorumMissing, open_by_policy
 from meterseal.errors import ProtocolError
 from meterseal.merkle import join_path
 from meterseal.receipt import Accepted, Receipt, Trusted, check_receipt
+from meterseal.records import CheckpointPointer
+from meterseal.types import Hash
 from meterseal_agent.errors import StoreError
 from meterseal_agent.store import outbox
 from meterseal_agent.store.schema import NOWHERE, Place
@@ -98,6 +100,41 @@ def accept(
         _keep(store.connection, receipt, accepted, now_ms, witnessed=witnessed)
         _advance(store.connection, now_ms)
     return accepted
+
+
+def compare(store: Store, note: bytes, policy: LogPolicy) -> None:
+    """Hold a public checkpoint against the trusted one; nothing is committed.
+
+    Raises:
+        ProtocolError: As `check_receipt`: a split view, a rollback, or nothing that can be told.
+    """
+    held = load_trusted(store.connection, policy)
+    if held.checkpoint is not None:
+        check_receipt(Receipt(checkpoint=note), held, replace(policy, quorum=0))
+
+
+def keep_alarm(
+    store: Store, verdict: str, detail: str, notes: tuple[bytes, bytes], now_ms: int
+) -> None:
+    """Keep the evidence of an offence, once: what we held and what came."""
+    with store.transaction("keeping an alarm"):
+        store.connection.execute(
+            "INSERT INTO alarm (at_ms, verdict, detail, ours, theirs) SELECT ?1, ?2, ?3, ?4, ?5"
+            " WHERE NOT EXISTS (SELECT 1 FROM alarm WHERE verdict = ?2 AND theirs = ?5)",
+            (now_ms, verdict, detail, *notes),
+        )
+
+
+def trusted_pointer(connection: sqlite3.Connection) -> CheckpointPointer | None:
+    """Size and root of the trusted checkpoint."""
+    row = connection.execute("SELECT size, root FROM trusted").fetchone()
+    return None if row is None else CheckpointPointer(size=row[0], root=Hash(row[1]))
+
+
+def trusted_size(connection: sqlite3.Connection) -> int:
+    """Size of the trusted checkpoint, 0 before the first."""
+    pointer = trusted_pointer(connection)
+    return 0 if pointer is None else pointer.size
 
 
 def note_stored(store: Store, at: Place, now_ms: int) -> None:

@@ -1,0 +1,327 @@
+"""The publish task: one connection after the other, each begun from what the store says.
+
+- Every connection says hello and takes the aggregator's answer; `answer` decides what it means.
+- At most `_IN_FLIGHT_MAX` messages wait for the broker. A PUBACK frees a place and proves nothing.
+- What was sent and is not shown to be stored in time is asked about by another hello, and sent
+  again from where the answer says: a broker may acknowledge and forget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meterseal.messages import Ask, Hello, RejectCode
+from meterseal.topics import TO_DEVICE, Leaf, checkpoint_topic, device_topic
+from meterseal.types import ZERO_HASH, Epoch, Seq
+from meterseal_agent.publish.inbox import Inbox
+from meterseal_agent.publish.link import Link, LinkError
+from meterseal_agent.publish.outgoing import Cursors
+from meterseal_agent.store import outbox, receipts
+from meterseal_agent.store.schema import NOWHERE, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meterseal_agent.publish.answer import Answer
+    from meterseal_agent.publish.backoff import Backoff
+    from meterseal_agent.publish.settings import Peer
+    from meterseal_agent.store.store import Store
+    from meterseal_agent.store.thread import StoreThread
+
+_log = logging.getLogger(__name__)
+
+_IN_FLIGHT_MAX = 8
+_INBOUND_BYTES_MAX = 1 << 20
+_SILENCE_S = 60.0
+_PROBE_EVERY_S = 5.0
+_PAUSE_FIRST_S = 2.0
+_PAUSE_LAST_S = 300.0
+_NONCE_BYTES = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What the publisher works with; times and randomness are arguments, so that tests own them.
+
+    Attributes:
+        boot_nonce: 16 bytes that stay the same until the next boot.
+        on_ahead: Called with an answer that proves the aggregator ahead of us.
+        on_change: Called when a record's state may have changed.
+        now_ms: UTC milliseconds.
+    """
+
+    peer: Peer
+    store: Store
+    thread: StoreThread
+    backoff: Backoff
+    randomness: Callable[[int], bytes]
+    boot_nonce: bytes
+    on_ahead: Callable[[Answer], None]
+    on_change: Callable[[], None]
+    now_ms: Callable[[], int]
+
+
+class Publisher:
+    """Sends what the store holds and takes in what comes back; `run` owns all of it.
+
+    Attributes:
+        connected: A connection is up.
+        trouble: Why there is none, in one sentence; empty while connected.
+        stored: All up to here is durable at the aggregator, by its signed word.
+        first_answer: The first answer to a hello of this run.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._peer = parts.peer
+        self._newest = NOWHERE
+        self._stirred = asyncio.Event()
+        self._cursors = Cursors(again=[])
+        self._nonce = b""
+        self._link: Link | None = None
+        self._enrolled = asyncio.Event()
+        self._enrolled.set()
+        self._pause_s = _PAUSE_FIRST_S
+        self._progress_s = 0.0
+        self._probed = False
+        self.connected = False
+        self.trouble = "not connected yet"
+        self.stored = NOWHERE
+        self.first_answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.inbox = Inbox(
+            peer=parts.peer,
+            store=parts.store,
+            thread=parts.thread,
+            effects=self,
+            now_ms=parts.now_ms,
+        )
+
+    @property
+    def reached(self) -> Place:
+        """All up to here was handed to the broker in this connection, or is known to be stored."""
+        return max(self._cursors.reached, self.stored)
+
+    def released(self, newest: Place) -> None:
+        """Records up to `newest` are durable and marked: they may be sent."""
+        self._newest = newest
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Connect, serve, wait, again; until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            link = self._new_link()
+            began_s = clock()
+            try:
+                await link.connect(self._subscriptions())
+                began_s = clock()
+                await self._serve(link)
+            except* LinkError as errors:
+                self._note_loss(str(errors.exceptions[0]))
+            finally:
+                self._link, self.connected = None, False
+                await link.close()
+            self._parts.backoff.lasted(clock() - began_s)
+            await asyncio.sleep(self._parts.backoff.delay_s())
+
+    async def _serve(self, link: Link) -> None:
+        store, thread = self._parts.store, self._parts.thread
+        at = await thread.run(receipts.frontier, store.connection)
+        self.stored = at.stored
+        self._cursors = Cursors.begin(at.stored, self._newest)
+        self._link, self.connected, self.trouble = link, True, ""
+        self._parts.on_change()
+        _log.info("connected to broker %s:%d", self._peer.mqtt.host, self._peer.mqtt.port)
+        self._say_status(link, online=True)
+        await self._hello(link)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._receive(link), name="publish[receive]")
+                group.create_task(self._send(link), name="publish[send]")
+                group.create_task(self._probe(link), name="publish[probe]")
+        except asyncio.CancelledError:
+            # A clean stop: say so ourselves, because a clean DISCONNECT sends no last will.
+            self._say_status(link, online=False)
+            raise
+
+    async def _receive(self, link: Link) -> None:
+        while True:
+            await self.inbox.take(await link.receive())
+
+    async def _send(self, link: Link) -> None:
+        free = asyncio.Semaphore(_IN_FLIGHT_MAX)
+        topic = device_topic(self._peer.device, Leaf.RECORD)
+        while True:
+            await self._enrolled.wait()
+            self._stirred.clear()
+            span = self._cursors.next(self._newest)
+            if span is None:
+                await self._stirred.wait()
+                continue
+            # A place is waited for first, so that a live record overtakes the backlog here.
+            await free.acquire()
+            span = self._cursors.next(self._newest)
+            if span is None:
+                free.release()
+                continue
+            batch = await self._parts.thread.run(
+                outbox.batch,
+                self._parts.store.connection,
+                span.after,
+                span.until,
+                light_only=self._peer.light_only,
+            )
+            self._cursors.sent(span, batch.last)
+            if not batch.count:
+                free.release()
+                continue
+            acknowledged = link.publish(topic, batch.payload)
+            acknowledged.add_done_callback(lambda done: _release(done, free, self._acknowledged))
+
+    async def _probe(self, link: Link) -> None:
+        """Ask where the aggregator stands when nothing shows that it has what we sent."""
+        clock = asyncio.get_running_loop().time
+        self._progress_s = clock()
+        await self._ask_if_behind(link)
+        while True:
+            await asyncio.sleep(_PROBE_EVERY_S)
+            waiting = self._cursors.reached > self.stored
+            if waiting and clock() - self._progress_s > _SILENCE_S:
+                self._progress_s = clock()
+                self._probed = True
+                await self._hello(link)
+                await self._ask_if_behind(link)
+
+    async def _ask_if_behind(self, link: Link) -> None:
+        """Ask for receipts that a broker may have lost while we, or it, were away."""
+        store = self._parts.store
+        at = await self._parts.thread.run(receipts.frontier, store.connection)
+        if at.anchored < self._newest:
+            size = await self._parts.thread.run(receipts.trusted_size, store.connection)
+            link.publish(device_topic(self._peer.device, Leaf.ASK), Ask(size=size).encode())
+
+    async def _hello(self, link: Link) -> None:
+        self._nonce = self._parts.randomness(_NONCE_BYTES)
+        head = self._parts.store.tip.head
+        pointer = await self._parts.thread.run(
+            receipts.trusted_pointer, self._parts.store.connection
+        )
+        hello = Hello(
+            nonce=self._nonce,
+            boot_nonce=self._parts.boot_nonce,
+            epoch=Epoch(0) if head is None else head.epoch,
+            seq=Seq(0) if head is None else head.seq,
+            hash=ZERO_HASH if head is None else head.hash,
+            light_n=0 if head is None else head.light_n,
+            checkpoint=pointer,
+        )
+        link.publish(device_topic(self._peer.device, Leaf.HELLO), hello.encode())
+
+    # What messages cause (`inbox.Effects`).
+
+    def nonce(self) -> bytes:
+        """The nonce of our last hello."""
+        return self._nonce
+
+    def answered(self, answer: Answer, at: Place, *, ahead: bool) -> None:
+        """A checked head: move the cursors, and tell the daemon what it proves."""
+        if ahead:
+            self._parts.on_ahead(answer)
+        elif answer.asked and (self._probed or at < self.stored):
+            # The answer to a probe, or an aggregator that lost what it had: send from there again.
+            self.stored = at
+            self._cursors.rewind(at, self._newest)
+        else:
+            self.stored = max(self.stored, at)
+            self._cursors.stored(at)
+        if answer.asked:
+            self._probed = False
+            if not self.first_answer.done():
+                self.first_answer.set_result(answer)
+        self._made_progress()
+
+    def wanted(self, ranges: list[tuple[Place, Place]]) -> None:
+        """Queue ranges; the cursors drop what is on its way already."""
+        for behind, until in ranges:
+            self._cursors.want(behind, min(until, self._newest))
+        self._stirred.set()
+
+    def refused(self, code: RejectCode) -> None:
+        """Pause where sending on is pointless, then try again from what is stored."""
+        if code is RejectCode.NOT_ENROLLED:
+            text = (
+                "this device is not enrolled; give `meterseal-agent init --json` to your aggregator"
+            )
+        elif code is RejectCode.TOO_FAR_AHEAD:
+            text = "the aggregator lacks earlier records; they are sent again"
+        else:
+            self._parts.on_change()
+            return
+        if self._enrolled.is_set():
+            self._enrolled.clear()
+            if self.trouble != text:
+                _log.warning("%s", text)
+            self.trouble = text
+            asyncio.get_running_loop().call_later(self._pause_s, self._resume)
+            self._pause_s = min(2 * self._pause_s, _PAUSE_LAST_S)
+            self._parts.on_change()
+
+    def moved(self) -> None:
+        """A receipt was committed."""
+        self._made_progress()
+
+    def ask(self, size: int) -> None:
+        """Ask for a proof that starts where we stand."""
+        if self._link is not None:
+            topic = device_topic(self._peer.device, Leaf.ASK)
+            self._link.publish(topic, Ask(size=size).encode())
+
+    def _resume(self) -> None:
+        self._cursors.rewind(self.stored, self._newest)
+        self._enrolled.set()
+        self._stirred.set()
+
+    def _made_progress(self) -> None:
+        self._progress_s = asyncio.get_running_loop().time()
+        if self._enrolled.is_set():
+            self._pause_s, self.trouble = _PAUSE_FIRST_S, ""
+        self._stirred.set()
+        self._parts.on_change()
+
+    def _acknowledged(self) -> None:
+        self._parts.on_change()
+
+    def _new_link(self) -> Link:
+        will = (device_topic(self._peer.device, Leaf.STATUS), _status(online=False))
+        return Link(self._peer.mqtt, self._peer.device.hex(), will, _INBOUND_BYTES_MAX)
+
+    def _subscriptions(self) -> tuple[str, ...]:
+        ours = tuple(device_topic(self._peer.device, leaf) for leaf in TO_DEVICE)
+        return (*ours, checkpoint_topic(self._peer.policy.origin))
+
+    def _say_status(self, link: Link, *, online: bool) -> None:
+        topic = device_topic(self._peer.device, Leaf.STATUS)
+        link.publish(topic, _status(online=online), retain=True)
+
+    def _note_loss(self, trouble: str) -> None:
+        if self.trouble != trouble:
+            _log.warning("%s; readings are kept and sent later", trouble)
+        self.trouble = trouble
+        self._parts.on_change()
+
+
+def _status(*, online: bool) -> bytes:
+    return json.dumps({"online": online}).encode()
+
+
+def _release(
+    done: asyncio.Future[None], free: asyncio.Semaphore, acknowledged: Callable[[], None]
+) -> None:
+    free.release()
+    # A failure is the link's, and the receiving side raises it.
+    if not done.cancelled() and done.exception() is None:
+        acknowledged()
