@@ -10,16 +10,18 @@ import pytest
 from cwt import COSE, COSEKey, VerifyError
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import KEY, OTHER_KEY, outcome
 
 from meterseal.cose import ENROL, HEAD, RECORD, bstr_head, open1, parse1, protected_header, sign1
 from meterseal.encoding import MAX_PAYLOAD
 from meterseal.errors import EncodingError, SignatureInvalid
 from meterseal.keys import verify
+from support.records import KEY, OTHER_KEY, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from cwt.cose_key_interface import COSEKeyInterface
 
 TYPS = (RECORD, ENROL, HEAD)
 
@@ -159,7 +161,7 @@ def test_a_payload_above_the_limit_is_neither_signed_nor_read() -> None:
             parse1(grown, HEAD)
 
 
-def cwt_key(*, private: bool) -> Any:
+def cwt_key(*, private: bool) -> COSEKeyInterface:
     parameters: dict[int, Any] = {1: 1, -1: 6, 3: -19, -2: bytes(KEY.public)}
     return COSEKey.new(parameters | ({-4: KEY.seed()} if private else {}))
 

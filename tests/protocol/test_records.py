@@ -10,18 +10,6 @@ import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import (
-    BODIES,
-    H1,
-    KEY,
-    MANIFEST,
-    OTHER_KEY,
-    READING,
-    outcome,
-    record_of,
-    records,
-    signed,
-)
 
 from meterseal import cose
 from meterseal.bodies import Clock, Event, EventCode, Kind, MeterReading, MeterState, Reading
@@ -34,6 +22,18 @@ from meterseal.records import (
     encode_record,
     open_record,
     record_hash,
+)
+from support.records import (
+    BODIES,
+    H1,
+    KEY,
+    MANIFEST,
+    OTHER_KEY,
+    READING,
+    outcome,
+    record_of,
+    records,
+    signed,
 )
 
 EXAMPLES = [pytest.param(record_of(body), id=body.kind.name.lower()) for body in BODIES]
@@ -247,7 +247,7 @@ def test_what_no_reader_would_accept_is_never_signed(change: dict[str, Any]) -> 
 
 
 def test_a_record_above_16_kib_is_neither_written_nor_read() -> None:
-    values = {code: 2**62 for code in range(1, 129)}
+    values = dict.fromkeys(range(1, 129), 2**62)
     meters = tuple(
         MeterReading(meter=n, state=MeterState.GOOD, offset_ms=0, values=values, raw={})
         for n in range(12)

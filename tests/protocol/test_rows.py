@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import METER, ROW, outcome
 
 from meterseal.bodies import MeterState
 from meterseal.errors import EncodingError
 from meterseal.rows import ROW_BYTES, Row, decode_rows, encode_rows, meter_id
+from support.records import METER, ROW, outcome
 
 
 def test_every_field_stands_at_its_offset() -> None:

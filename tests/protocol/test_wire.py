@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.records import BODIES, H1, INTERVAL, MANIFEST
 
-from meterseal.bodies import Kind
+from meterseal.bodies import Body, Kind
 from meterseal.errors import EncodingError
 from meterseal.rows import ROW_BYTES
 from meterseal.wire import check, plain, read
+from support.records import BODIES, H1, INTERVAL, MANIFEST
 
 MANIFEST_PLAIN: Any = plain(MANIFEST)
 INTERVAL_PLAIN: Any = plain(INTERVAL)
@@ -21,7 +21,7 @@ def item(values: list[Any], at: int, value: object) -> list[Any]:
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.kind.name.lower())
-def test_a_body_is_read_back_and_under_no_other_kind(body: Any) -> None:
+def test_a_body_is_read_back_and_under_no_other_kind(body: Body) -> None:
     assert read(body.kind, plain(body)) == body
 
     for other in set(Kind) - {body.kind}:

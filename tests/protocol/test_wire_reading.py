@@ -26,7 +26,7 @@ def with_item(at: int, value: object) -> list[Any]:
         ("meter 64", [with_item(0, 64)]),
         ("a meter twice", [GOOD, GOOD]),
         ("meters in descending order", [with_item(0, 2), with_item(0, 1)]),
-        ("a meter that is a boolean", [with_item(0, True)]),
+        ("a meter that is a boolean", [[True, *GOOD[1:]]]),
         ("a meter with four fields", [GOOD[:4]]),
         ("a meter that is a map", [dict(enumerate(GOOD))]),
         ("an unknown state", [with_item(1, "Q")]),

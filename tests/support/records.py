@@ -130,6 +130,9 @@ def record_of(body: Body, **changes: Any) -> Record:  # noqa: ANN401 - any field
     return replace(record, **changes)
 
 
+EVENT_RECORD: Final = record_of(Event(code=EventCode.BOOT))
+
+
 def signed(record: Record, key: SigningKey = KEY) -> tuple[bytes, Hash]:
     """Encode a record and give its hash."""
     data = encode_record(record, key)
