@@ -71,42 +71,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the broker until SIGTERM or SIGINT; returns the exit status."""
-    try:
-        return _run(args.data, args.port)
-    except SimulatorError as error:
-        print(f"meterseal-simulator broker: {error}", file=sys.stderr)  # noqa: T201 - a command speaks by printing
-        return 1
+    """Run the broker until SIGTERM or SIGINT, and return the exit status.
 
-
-def _run(folder: Path, port: int) -> int:
+    Raises:
+        SimulatorError: The folder or the port cannot be had, or the broker ended by itself.
+    """
     stops = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    with claim(folder, wait_s=_SUCCESSION_S) as lock:
-        _check_port(port)
-        configuration = folder / "nats.conf"
-        configuration.write_text(
-            _CONFIGURATION.format(
-                host=HOST,
-                port=port or -1,
-                store=json.dumps(str((folder / "jetstream").absolute())),
-                payload_max=PAYLOAD_MAX,
-                store_max=STORE_MAX,
-            )
-        )
-        broker = _spawn(configuration, lock)
+    with claim(args.data, wait_s=_SUCCESSION_S) as lock:
+        _check_port(args.port)
+        broker = _spawn(_configure(args.data, args.port), lock)
         log = _Log(broker)
         try:
             ready = {"ready": True, "port": log.await_port(), "pid": broker.pid}
-            print(json.dumps(ready), flush=True)  # noqa: T201
+            print(json.dumps(ready), flush=True)  # noqa: T201 - a command speaks by printing
             signal.sigwait(stops)
         finally:
             ended = broker.poll()
             _stop(broker)
             log.close()
     if ended is not None:
-        raise SimulatorError(f"nats-server ended by itself with status {ended}; see its log above")
+        raise SimulatorError(f"nats-server: ended by itself with status {ended}; see its log above")
     return 0
+
+
+def _configure(folder: Path, port: int) -> Path:
+    configuration = folder / "nats.conf"
+    configuration.write_text(
+        _CONFIGURATION.format(
+            host=HOST,
+            port=port or -1,
+            store=json.dumps(str((folder / "jetstream").absolute())),
+            payload_max=PAYLOAD_MAX,
+            store_max=STORE_MAX,
+        )
+    )
+    return configuration
 
 
 def _spawn(configuration: Path, lock: IO[bytes]) -> subprocess.Popen[str]:

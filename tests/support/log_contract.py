@@ -11,6 +11,7 @@ from eth_abi.abi import decode, encode
 from eth_account import Account
 from eth_utils.address import to_checksum_address
 
+from meterseal.ledger import rlp
 from meterseal.ledger.keccak import keccak256
 from meterseal_simulator.ledger.chain import Chain, header_of
 from meterseal_simulator.ledger.errors import Reverted
@@ -92,21 +93,35 @@ class LogContract:
         return send(self.chain, self.owner, self.address, self.abi.encode(name, values))
 
 
-def send(chain: Chain, account: LocalAccount, to: bytes | None, data: bytes) -> int:
-    sender = bytes.fromhex(account.address[2:])
+def signed(
+    account: LocalAccount, nonce: int, to: bytes | None, data: bytes, **fields: object
+) -> bytes:
+    """Sign a type 2 transaction, or a legacy one where `gasPrice` is given."""
     transaction: dict[str, Any] = {
-        "type": 2,
         "chainId": CHAIN_ID,
-        "nonce": chain.state(chain.head()).account(sender).nonce,
-        "maxFeePerGas": 2 * 10**9,
-        "maxPriorityFeePerGas": 1,
-        "gas": 5_000_000,
+        "nonce": nonce,
+        "gas": 3_000_000,
         "value": 0,
         "data": data,
+        **fields,
     }
+    if "gasPrice" not in fields:
+        defaults = {"type": 2, "maxFeePerGas": 2 * 10**9, "maxPriorityFeePerGas": 1}
+        transaction = {**defaults, **transaction}
     if to is not None:
         transaction["to"] = to_checksum_address(to)
-    chain.submit(bytes(account.sign_transaction(transaction).raw_transaction))
+    return bytes(account.sign_transaction(transaction).raw_transaction)
+
+
+def created(deployer: bytes, nonce: int) -> bytes:
+    """The address of the contract that a transaction creates."""
+    return keccak256(rlp.encode([deployer, rlp.uint(nonce)]))[12:]
+
+
+def send(chain: Chain, account: LocalAccount, to: bytes | None, data: bytes) -> int:
+    sender = bytes.fromhex(account.address[2:])
+    nonce = chain.state(chain.head()).account(sender).nonce
+    chain.submit(signed(account, nonce, to, data))
     return int(header_of(chain.head()).gas_used)
 
 
@@ -123,9 +138,7 @@ def deployed(folder: Path, artifact: dict[str, Any]) -> Iterator[LogContract]:
     chain = Chain(store, load_validators(folder), CHAIN_ID, funded=load_funded(folder))
     owner: LocalAccount = Account.from_key(load_key(folder / "funded.key").secret)
     send(chain, owner, None, bytes.fromhex(artifact["bytecode"][2:]))
-    deployer = bytes.fromhex(owner.address[2:])
-    nonce = b"\x80"  # RLP of the deployer's first nonce, 0
-    address = keccak256(b"\xd6\x94" + deployer + nonce)[12:]
+    address = created(bytes.fromhex(owner.address[2:]), 0)
     yield LogContract(chain=chain, abi=Abi(artifact["abi"]), owner=owner, address=address)
     store.close()
 

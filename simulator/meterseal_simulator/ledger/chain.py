@@ -65,6 +65,11 @@ class Chain:
         if store.head() is None:
             self._begin(funded)
 
+    def close(self) -> None:
+        """Finish the block that is being made, if any, and release the store."""
+        with self._lock:
+            self._store.close()
+
     def head(self) -> Block:
         """Return the newest block."""
         with self._lock:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from meterseal_simulator.ledger.store import Log
 
 BATCH_MAX: Final = 100
+BRACKETS_MAX: Final = 2048
+"""Arrays and objects in a request: a full batch of calls has a quarter of that."""
 LOGS_MAX: Final = 10_000
 SLOTS_MAX: Final = 100
 FEE_HISTORY_MAX: Final = 1024
@@ -65,9 +67,13 @@ class Rpc:
 
     def respond(self, body: bytes) -> bytes:
         """Answer one request or a batch; notifications, which have no id, get an answer too."""
+        # py-evm raises Python's recursion limit beyond what json can nest on the C stack.
+        if body.count(b"[") + body.count(b"{") > BRACKETS_MAX:
+            fault = f"more than {BRACKETS_MAX} arrays and objects"
+            return _encode(_failure(None, RpcError(_PARSE_ERROR, fault)))
         try:
             request = json.loads(body)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             return _encode(_failure(None, RpcError(_PARSE_ERROR, f"not JSON: {error}")))
         if not isinstance(request, list):
             return _encode(self._answer(request))

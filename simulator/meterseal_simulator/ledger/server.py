@@ -41,39 +41,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status."""
-    try:
-        return _run(args.data, args.port, args.chain_id)
-    except SimulatorError as error:
-        print(f"meterseal-simulator ledger: {error}", file=sys.stderr)  # noqa: T201 - a command speaks by printing
-        return 1
+    """Serve until SIGTERM or SIGINT, and return the exit status.
 
-
-def _run(folder: Path, port: int, chain_id: int) -> int:
+    Raises:
+        SimulatorError: The folder or the port cannot be had.
+    """
+    folder: Path = args.data
     # Blocked before any thread starts, so that only the sigwait below ever takes them.
     stops = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    store = Store(folder, chain_id)
+    store = Store(folder, args.chain_id)
     try:
-        validators = load_validators(folder)
-        chain = Chain(store, validators, chain_id, funded=load_funded(folder))
-        with _bind(port, Rpc(chain, _CLIENT)) as server:
-            ready = {
-                "ready": True,
-                "url": f"http://{HOST}:{server.server_port}",
-                "chain_id": chain_id,
-                "validators": ["0x" + validator.address.hex() for validator in validators],
-                "funded_key_file": str(folder / FUNDED_KEY_FILE),
-            }
+        funded = load_funded(folder)
+        chain = Chain(store, load_validators(folder), args.chain_id, funded=funded)
+        with _bind(args.port, Rpc(chain, _CLIENT)) as server:
             serving = threading.Thread(target=server.serve_forever, name="ledger-http")
             serving.start()
-            print(json.dumps(ready), flush=True)  # noqa: T201
+            print(json.dumps(_ready(chain, server.server_port, folder)), flush=True)  # noqa: T201 - a command speaks by printing
             signal.sigwait(stops)
             server.shutdown()
             serving.join()
+            chain.close()
     finally:
         store.close()
     return 0
+
+
+def _ready(chain: Chain, port: int, folder: Path) -> dict[str, object]:
+    return {
+        "ready": True,
+        "url": f"http://{HOST}:{port}",
+        "chain_id": chain.chain_id,
+        "validators": ["0x" + validator.address.hex() for validator in chain.validators],
+        "funded_key_file": str(folder / FUNDED_KEY_FILE),
+    }
 
 
 class Server(ThreadingHTTPServer):

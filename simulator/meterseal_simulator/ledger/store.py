@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -90,25 +90,25 @@ class Store:
         Raises:
             SimulatorError: The folder is in use, or holds something else or another chain.
         """
-        self._lock = claim(folder)
         path = folder / DATABASE
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            new = self._is_new(path, chain_id)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            if new:
-                self._create(chain_id)
-        except sqlite3.DatabaseError as error:
-            self._lock.close()
-            raise SimulatorError(
-                f"{path}: not a database of this ledger ({error}); use another data folder"
-            ) from error
+        with ExitStack() as opened:
+            opened.enter_context(claim(folder))
+            try:
+                self._db = opened.enter_context(closing(_connect(path)))
+                new = self._is_new(path, chain_id)
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                if new:
+                    self._create(chain_id)
+            except sqlite3.DatabaseError as error:
+                raise SimulatorError(
+                    f"{path}: not a database of this ledger ({error}); use another data folder"
+                ) from error
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
         """Release the database and the folder."""
-        self._db.close()
-        self._lock.close()
+        self._opened.close()
 
     def get(self, key: bytes) -> bytes | None:
         """Read a state node or a contract's code by its hash."""
@@ -230,3 +230,8 @@ class Store:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open a database whose transactions are begun and ended by hand, by one thread at a time."""
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
