@@ -212,6 +212,16 @@ def test_the_known_notes_hold(repository: Path) -> None:
         assert counts == (case["cosignatures"], case["unknown"]), case["name"]
 
 
+def test_the_example_of_the_specification_is_the_first_known_note(repository: Path) -> None:
+    known: Any = json.loads((repository / "protocol/vectors/notes.json").read_text())
+    specification = (repository / "protocol/log.md").read_text()
+
+    lines = known["notes"][0]["note"].splitlines()
+
+    example = "\n".join(f"    {line}" if line else "" for line in lines)
+    assert example in specification
+
+
 def test_the_log_of_tessera_proves_every_leaf_and_every_growth(
     vectors: Callable[[str], Path],
 ) -> None:
