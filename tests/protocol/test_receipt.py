@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterseal.checkpoint import Checkpoint, QuorumMissing, open_checkpoint, sign_checkpoint
+from meterseal.encoding import encode
 from meterseal.errors import EncodingError, LedgerError, ProofError, ProtocolError, SignatureInvalid
 from meterseal.keys import SigningKey
 from meterseal.merkle import consistency_path, inclusion_path, leaf_hash, root
@@ -140,6 +141,14 @@ def test_more_than_256_inclusions_are_refused() -> None:
     assert len(Receipt.parse(replace(RECEIPT, inclusions=(inclusion,) * 256).encode()).inclusions)
     with pytest.raises(EncodingError, match="at most 256"):
         Receipt.parse(replace(RECEIPT, inclusions=(inclusion,) * 257).encode())
+
+
+@pytest.mark.parametrize("length", [1, 31, 33, 65 * 32])
+def test_a_path_of_no_whole_hashes_or_too_many_is_refused(length: int) -> None:
+    data = encode({1: b"", 2: [5, bytes(length)], 3: [], 4: None})
+
+    with pytest.raises(EncodingError, match="path"):
+        Receipt.parse(data)
 
 
 def test_every_flipped_byte_of_a_receipt_is_refused() -> None:

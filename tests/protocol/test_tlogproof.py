@@ -81,6 +81,7 @@ def test_any_bytes_are_a_proof_or_an_encoding_error(data: bytes) -> None:
         ("extra bW9yZQ==", "extra "),
         ("extra bW9yZQ==", "extra bW9yZQ"),
         ("@v1", "@v2"),
+        ("index 5", "index \u0665"),
         ("\n\nany note\n", "\n\n"),
         ("\n\nany note\n", "\n"),
     ],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from meterseal.errors import EncodingError, LedgerError, ProtocolError
 from meterseal.ledger import rlp
-from meterseal.ledger.header import Consensus, ExtraData, seal
+from meterseal.ledger.header import Consensus, ExtraData, Header, seal
 from meterseal.ledger.keccak import keccak256
 from meterseal.ledger.proof import LedgerPolicy, LedgerProof, anchored_root, storage_word
 from meterseal.ledger.seals import sealers
@@ -132,6 +132,29 @@ def test_an_account_that_is_absent_or_not_proved_fails_at_the_account() -> None:
     assert step_of(replace(PROOF, account=())) == "account"
     assert step_of(replace(PROOF, account=PROOF.account[:-1])) == "account"
     assert step_of(replace(PROOF, account=(*PROOF.account, PROOF.account[-1]))) == "account"
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        [b"", b"", bytes(32)],
+        [b"", b"", bytes(32), bytes(32), b""],
+        [b"\0", b"", bytes(32), bytes(32)],
+        [b"", b"", bytes(31), bytes(32)],
+        [b"", b"", bytes(32), b""],
+        [],
+    ],
+)
+def test_an_account_of_another_shape_fails_at_the_account(account: list[rlp.Item]) -> None:
+    path = keccak256(LEDGER.contract)
+    leaf = rlp.encode([b"\x20" + path, rlp.encode(account)])
+    extra = LEDGER.extra()
+    fields = LEDGER.header().fields
+    header = Header((*fields[:3], keccak256(leaf), *fields[4:]))
+    extra = replace(extra, seals=sign_seals(header, extra, LEDGER.keys))
+    sealed = seal(header, extra).encode()
+
+    assert step_of(replace(PROOF, header=sealed, account=(leaf,))) == "account"
 
 
 def test_other_code_at_the_address_fails_at_the_code() -> None:
