@@ -74,7 +74,7 @@ def test_two_restores_of_one_epoch_with_two_nonces_are_two_cards(world: World) -
     ("ours", "theirs"),
     [
         ({}, {}),  # one and the same record
-        ({"seq": 50, "n": 7}, {"seq": 51, "n": 8}),
+        ({"seq": 50, "n": 7}, {"seq": 52, "n": 9}),
         # A restore may continue from an older record: number and light number come again.
         ({"epoch": 0}, {"epoch": 1}),
     ],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meterseal.bodies import Restore
+from meterseal.contradiction import contradiction
 from meterseal.keys import fingerprint
 from meterseal_verifier.device import is_signed
 from meterseal_verifier.log import open_note_by_policy
@@ -42,23 +42,24 @@ def check_both_signed(parts: ForkParts, key: PublicKey) -> str:
 
 def convict_of_fork(parts: ForkParts, key: PublicKey) -> Finding:
     """Find that two signed records contradict each other, or that they do not (step 4)."""
-    what = _contradiction(parts)
-    device = device_name(parts.record.record.device)
+    record, rival = parts.record, parts.rival
+    what = contradiction(record.record, record.hash, rival.record, rival.hash)
+    device = device_name(record.record.device)
     if what is None:
         return bad_input(
             "The two records do not contradict each other, so this file accuses nobody.",
-            expected="two different records of one epoch with one number, one light number, or "
-            "two restores of one epoch",
-            got=f"{_place(parts.record.record)} and {_place(parts.rival.record)}"
-            + (", one and the same record" if parts.record.hash == parts.rival.hash else ""),
+            expected="two records of one epoch that no honest device signs both",
+            got="one and the same record"
+            if record.hash == rival.hash
+            else f"{_place(record.record)} and {_place(rival.record)}",
         )
     return tampered(
         Offence.DEVICE_FORK,
         f"Device {device} signed two different records as {what}: its chain was rewritten, or "
         "its key lives on two cards.",
         culprit=f"device {device}, holder of key {fingerprint(key)}",
-        expected=f"one record, {parts.record.hash.hex()}",
-        got=f"another one too, {parts.rival.hash.hex()}",
+        expected=f"one record there: {record.hash.hex()}",
+        got=f"and another one: {rival.hash.hex()}",
     )
 
 
@@ -88,25 +89,6 @@ def convict_of_split_view(parts: SplitViewParts, policy: LogPolicy) -> Finding:
         expected=f"one root, {ours.root.hex()}",
         got=f"another one too, {theirs.root.hex()}",
     )
-
-
-def _contradiction(parts: ForkParts) -> str | None:
-    """Say what both records claim to be, if no honest device can have signed both."""
-    ours, theirs = parts.record.record, parts.rival.record
-    # protocol 5: a restore may continue from an older record, so a light number may come again in
-    # a higher epoch. Only within one epoch does it convict.
-    if parts.record.hash == parts.rival.hash or ours.epoch != theirs.epoch:
-        return None
-    if ours.seq == theirs.seq:
-        return f"number {ours.seq} of epoch {ours.epoch}"
-    if ours.light is not None and theirs.light is not None and ours.light.n == theirs.light.n:
-        return f"light number {ours.light.n} in epoch {ours.epoch}"
-    # protocol 4: two restores of one epoch with different nonces are two cards with one key.
-    if isinstance(ours.body, Restore) and isinstance(theirs.body, Restore):
-        return (
-            None if ours.body.nonce == theirs.body.nonce else f"the restore of epoch {ours.epoch}"
-        )
-    return None
 
 
 def _place(record: Record) -> str:
