@@ -137,14 +137,15 @@ class Admission:
         state = self._state(device)
         if state is None:
             return _invalid(this, "the device is not enrolled", RejectCode.NOT_ENROLLED)
-        likely = state.known_keys()[0]
+        likely, *others = state.known_keys()
+        key: PublicKey | None = likely
         try:
-            record, key = open_record(data, likely), likely
+            record = open_record(data, likely)
         except EncodingError as error:
             return _invalid(this, str(error))
         except SignatureInvalid:
-            other = next((k for k in state.known_keys()[1:] if _signed(data, k)), None)
-            record, key = decode_record(data), other
+            key = next((other for other in others if _signed(data, other)), None)
+            record = decode_record(data)
         if record.device != device:
             return _invalid(this, f"it is device {record.device.hex()}'s")
         new = _Arrival(record=record, row=_new(record, this, data), now_ms=now_ms)
@@ -265,7 +266,8 @@ class Admission:
         point = Point(record=number, branch=branch or number, head=head, rules=rules)
         was = state.point
         if was is None or (head.epoch, head.seq) > (was.head.epoch, was.head.seq):
-            if not self._store.devices.move_head(new.device, was and was.record, number):
+            before = None if was is None else was.record
+            if not self._store.devices.move_head(new.device, before, number):
                 raise StoreError(
                     f"head of device {new.device.hex()} was moved by another writer: "
                     "one data_dir belongs to one aggregator."

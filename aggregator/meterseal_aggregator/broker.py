@@ -161,8 +161,8 @@ class Link:
             if mqtt.tls is not None:
                 self._client.tls_set(
                     ca_certs=str(mqtt.tls.ca),
-                    certfile=mqtt.tls.cert and str(mqtt.tls.cert),
-                    keyfile=mqtt.tls.key and str(mqtt.tls.key),
+                    certfile=None if mqtt.tls.cert is None else str(mqtt.tls.cert),
+                    keyfile=None if mqtt.tls.key is None else str(mqtt.tls.key),
                 )
         except (OSError, ValueError) as error:
             raise ConfigError(f"[mqtt] password_file or tls: cannot be read: {error}.") from error

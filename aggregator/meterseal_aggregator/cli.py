@@ -110,6 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     _json(devices)
     devices.set_defaults(command=_devices)
 
+    log = commands.add_parser("log", help="show how far the log is signed and anchored")
+    _json(log)
+    log.set_defaults(command=_log)
+
     fsck = commands.add_parser("fsck", help="audit the whole store")
     _json(fsck)
     fsck.set_defaults(command=_fsck)
@@ -121,6 +125,10 @@ def _parser() -> argparse.ArgumentParser:
     evidence.add_argument("--device", type=_hex(16), default=None, metavar="ID")
     _json(evidence)
     evidence.set_defaults(command=_evidence)
+    for command in commands.choices.values():
+        command.add_argument(
+            "--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=argparse.SUPPRESS
+        )
     return parser
 
 
@@ -213,30 +221,35 @@ def _enrol(chosen: argparse.Namespace) -> int:
 
 
 def _devices(chosen: argparse.Namespace) -> int:
-    from meterseal_aggregator.overview import log_overview, overview  # noqa: PLC0415 -- see _run
+    from meterseal_aggregator.overview import overview  # noqa: PLC0415 -- see _run
     from meterseal_aggregator.store import Store  # noqa: PLC0415
 
     with Store(configuration.load(chosen.config).store_path) as store:
-        rows, state = overview(store), log_overview(store)
+        rows = overview(store)
     if chosen.json:
-        print(json.dumps({"log": state, "devices": rows}))
+        print(json.dumps(rows))
         return OK
     print(
-        f"{'device':<32}  {'state':<15}  {'head':>14}  {'stored':>8}  {'logged':>7}  {'anchored':>8}"
+        f"{'device':<32}  {'state':<15}  {'head':>12}  {'stored':>9}  {'logged':>8}  {'anchored':>8}"
     )
     for row in rows:
         head = row["head"]
         place = f"{head['epoch']}/{head['seq']}" if isinstance(head, dict) else "-"
         print(
-            f"{row['device']}  {row['state']:<15}  {place:>14}  {row['stored']:>8}"
-            f"  {row['logged']:>7}  {row['anchored']:>8}"
+            f"{row['device']}  {row['state']:<15}  {place:>12}  {row['stored']:>9}"
+            f"  {row['logged']:>8}  {row['anchored']:>8}"
         )
         if row["frozen"]:
             print(f"  frozen: {row['frozen']}")
-    print(
-        f"log: {state['leaves']} leaves, {state['queued']} queued, checkpoint "
-        f"{state['checkpoint'] or '-'}, anchored {state['anchored'] or '-'}"
-    )
+    return OK
+
+
+def _log(chosen: argparse.Namespace) -> int:
+    from meterseal_aggregator.overview import log_overview  # noqa: PLC0415 -- see _run
+    from meterseal_aggregator.store import Store  # noqa: PLC0415
+
+    with Store(configuration.load(chosen.config).store_path) as store:
+        _show(log_overview(store), as_json=chosen.json)
     return OK
 
 

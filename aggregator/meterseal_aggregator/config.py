@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 EXAMPLE = """\
 [aggregator]
-data_dir = "/var/lib/meterseal-aggregator"   # store, keys/ and evidence/
-origin = "log.example.org/meterseal"         # the log's name; devices pin it, so it never changes
-checkpoint_every_s = 10                      # a grown log gets a signed checkpoint this often
-anchor_every_s = 900                         # and its newest checkpoint goes to the ledger this often
-longest_delay_ms = 60000                     # promised in every head: logged at the latest after this
+data_dir = "/var/lib/meterseal-aggregator"  # store, keys/ and evidence/
+origin = "log.example.org/meterseal"        # the log's name; devices pin it: it never changes
+checkpoint_every_s = 10                     # a grown log gets a signed checkpoint this often
+anchor_every_s = 900                        # the newest checkpoint goes to the ledger this often
+longest_delay_ms = 60000                    # promised in every head: logged after this at latest
 
 [mqtt]
 host = "127.0.0.1"
 port = 1883
 # username = "aggregator"
 # password_file = "/etc/meterseal/mqtt.password"
-# tls = { ca = "/etc/meterseal/ca.pem", cert = "/etc/meterseal/cert.pem", key = "/etc/meterseal/key.pem" }
+# tls = { ca = "/etc/meterseal/ca.pem", cert = "/etc/…/cert.pem", key = "/etc/…/key.pem" }
 
 # Without this table nothing is anchored.
 [ledger]
@@ -254,7 +254,11 @@ def _mqtt(table: _Table, source: str) -> Mqtt:
 def _tls(table: _Table) -> Tls:
     ca, cert, key = table.text("ca"), table.optional_text("cert"), table.optional_text("key")
     table.done()
-    return Tls(ca=Path(ca), cert=(cert and Path(cert)) or None, key=(key and Path(key)) or None)
+    return Tls(
+        ca=Path(ca),
+        cert=None if cert is None else Path(cert),
+        key=None if key is None else Path(key),
+    )
 
 
 def _ledger(table: _Table, data_dir: Path) -> Ledger:

@@ -21,15 +21,15 @@ class StoreError(AggregatorError):
     """The store is foreign, newer than this program, in use, or broken."""
 
 
-class BrokerAway(AggregatorError):
+class BrokerAway(AggregatorError):  # noqa: N818 -- named as what it says
     """The broker did not take a message; what was to be said is derived from the store again."""
 
 
-class LedgerUnavailable(AggregatorError):
+class LedgerUnavailable(AggregatorError):  # noqa: N818 -- named as what it says
     """The ledger's node did not answer; a later try may succeed."""
 
 
-class LedgerRefused(AggregatorError):
+class LedgerRefused(AggregatorError):  # noqa: N818 -- named as what it says
     """The ledger's node answered with an error."""
 
     def __init__(self, method: str, code: int, message: str) -> None:
@@ -39,5 +39,5 @@ class LedgerRefused(AggregatorError):
         self.message = message
 
 
-class LedgerMismatch(AggregatorError):
+class LedgerMismatch(AggregatorError):  # noqa: N818 -- named as what it says
     """The ledger is not the one configured, or holds another log: nothing is signed or sent."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def evidence_name(store: Store, found: Contradiction) -> str:
-    """Name the file of a contradiction: `<device>-fork-<seq>.evidence`, later ones with a number."""
+    """Name a contradiction's file: `<device>-fork-<seq>.evidence`, later ones with a number."""
     record = store.records.by_id(found.record)
     earlier = 0
     for other in store.records.contradictions(found.device):

@@ -30,7 +30,7 @@ ENROLMENT = "enrolment.key"
 LEDGER = "ledger.key"
 NAMES = (LOG, HEAD, OPERATOR_WITNESS, ENROLMENT, LEDGER)
 
-_SEED = re.compile(rb"[0-9a-f]{64}\n?\Z")
+_SEED = re.compile(rb"(?:0x)?([0-9a-f]{64})\n?\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +95,13 @@ def read_seed(path: Path) -> bytes:
             f"key file {path}: cannot be read ({error.strerror}). "
             "Run as the user who owns it; its mode is to be 0400."
         ) from error
-    if not _SEED.match(data):
+    found = _SEED.match(data)
+    if found is None:
         raise KeyFileError(
             f"key file {path}: expected 64 lower-case hex digits, got {len(data)} other bytes. "
             "Restore it from your backup; a new key would be another aggregator."
         )
-    return bytes.fromhex(data[:64].decode())
+    return bytes.fromhex(found[1].decode())
 
 
 def read_key(folder: Path, name: str) -> SigningKey:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from meterseal.checkpoint import open_checkpoint
@@ -122,13 +123,13 @@ class Session:
         if answers.alarms:
             await self._in_store(lambda store: write_evidence(store, self._config.evidence_dir))
         for note in answers.checkpoints:
-            await self._in_store(lambda store, note=note: self._check_own(store, note))
+            await self._in_store(partial(self._check_own, note))
         for what in ("rubbish", "oversize", "foreign topic", "invalid"):
             if answers.counts[what] and what not in self._dropped:
                 self._dropped.add(what)  # once; how often stands in the counts
                 log.warning("messages dropped: %s (said once)", what)
 
-    def _check_own(self, store: Store, note: bytes) -> None:
+    def _check_own(self, note: bytes, store: Store) -> None:
         """Hold a checkpoint that the broker keeps for us against our store.
 
         Raises:

@@ -23,8 +23,8 @@ _ADDRESS = 20
 def trust_text(store: Store, config: Config, keys: Keys) -> str:
     """Write trust.toml: log, operator's witness, enrolment key, and the ledger once anchored.
 
-    Devices are not pinned: their keys follow from enrolments in the log. The validators are those
-    that the operator's node showed first; who checks compares them with the consortium's own list.
+    The devices are those that are enrolled, by their first keys. The validators are those that the
+    operator's node showed first; who checks compares them with the consortium's own list.
     """
     operator = operator_witness(config.origin, keys).verifier
     policy = TrustPolicy(
@@ -35,6 +35,7 @@ def trust_text(store: Store, config: Config, keys: Keys) -> str:
             quorum=1,
             operator=operator,
         ),
+        devices={device.id: device.public_key for device in store.devices.all()},
         enrolment_keys=frozenset({keys.enrolment.public}),
         ledger=_ledger(store, config),
     )

@@ -141,9 +141,31 @@ class Anchor:
                 f"contract 0x{contract.hex()}: expected 0x{self._node.sender.hex()} to anchor "
                 f"{self._origin}, got 0x{anchorer.hex()}. Check ledger.key, or hand the log over."
             )
-        await self._in_store(lambda store: _pin_site(store, chain_id, contract, registrant))
+        validators = await self._validators()
+        await self._in_store(
+            lambda store: _pin_site(store, chain_id, contract, registrant, validators)
+        )
         log.info("ledger: log %s is registered at contract 0x%s", self._origin, contract.hex())
         return Site(contract=contract, registrant=registrant, log_id=identity)
+
+    async def _validators(self) -> bytes:
+        """Read who seals blocks now, for the trust file; joined addresses, empty without seals."""
+        if self._config.finality == "blocks":
+            return b""
+        header = await self._node.header(await self._node.height())
+        try:
+            extra = ExtraData.parse(Header.parse(header).extra_data, self._consensus)
+        except ProtocolError as error:
+            raise LedgerMismatch(
+                f"ledger {self._config.url}: expected blocks sealed as {self._consensus.value} "
+                f"writes them: {error}. On a chain without seals set [ledger] finality = "
+                '"blocks".'
+            ) from error
+        return b"".join(sorted(extra.validators))
+
+    @property
+    def _consensus(self) -> Consensus:
+        return Consensus(self._config.finality)
 
     async def _contract(self) -> bytes | None:
         """Find the contract, or deploy it and come back."""
@@ -217,22 +239,16 @@ class Anchor:
             fetched = await self._node.proof(
                 self._config.chain_id, site.contract, site.log_id, size, block
             )
-            validators = self._check_proof(site, fetched, size, root)
+            self._check_proof(site, fetched, size, root)
             proof = fetched.encode()
-            await self._in_store(
-                lambda store: _pin(store, VALIDATORS, b"".join(sorted(validators)))
-            )
         anchored = Anchored(size=size, root=root, block=block, proof=proof)
         await self._in_store(lambda store: _keep(store, anchored, self._now_ms()))
         log.info("ledger: size %d is anchored, seen at block %d", size, block)
 
-    def _check_proof(
-        self, site: Site, proof: LedgerProof, size: int, root: Hash
-    ) -> frozenset[bytes]:
+    def _check_proof(self, site: Site, proof: LedgerProof, size: int, root: Hash) -> None:
         """Hold a proof against what the node said, with the code that the devices run."""
         try:
-            consensus = Consensus(self._config.finality)
-            extra = ExtraData.parse(Header.parse(proof.header).extra_data, consensus)
+            extra = ExtraData.parse(Header.parse(proof.header).extra_data, self._consensus)
             policy = LedgerPolicy(
                 chain_id=self._config.chain_id,
                 contract=site.contract,
@@ -241,7 +257,7 @@ class Anchor:
                 # no check of the set here: the operator's own node is believed about its validators,
                 # and what the devices pin is theirs
                 validators=frozenset(extra.validators),
-                consensus=consensus,
+                consensus=self._consensus,
             )
             fact = anchored_root(proof, policy, self._origin, size)
         except ProtocolError as error:
@@ -253,7 +269,6 @@ class Anchor:
                 f"ledger {self._config.url}: says root {root.hex()} at size {size} and proves "
                 f"{fact.root.hex() if fact.root else 'none'}"
             )
-        return policy.validators
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -339,17 +354,15 @@ def check_head(store: Store, size: int, root: Hash) -> None:
         )
 
 
-def _pin_site(store: Store, chain_id: int, contract: bytes, registrant: bytes) -> None:
+def _pin_site(
+    store: Store, chain_id: int, contract: bytes, registrant: bytes, validators: bytes
+) -> None:
     with store.write():
+        if validators:
+            store.pin(VALIDATORS, validators)
         store.pin(CHAIN_ID, chain_id.to_bytes(8, "big"))
         store.pin(CONTRACT, contract)
         store.pin(REGISTRANT, registrant)
-
-
-def _pin(store: Store, name: str, value: bytes) -> None:
-    if store.fact(name) is None:
-        with store.write():
-            store.pin(name, value)
 
 
 def _keep(store: Store, anchored: Anchored, now_ms: UnixMs) -> None:

@@ -8,8 +8,8 @@ from hashlib import sha256
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
-from eth_abi import decode as abi_decode
-from eth_abi import encode as abi_encode
+from eth_abi.abi import decode as abi_decode
+from eth_abi.abi import encode as abi_encode
 from eth_abi.exceptions import DecodingError
 
 from meterseal.ledger import rlp

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from eth_utils.address import to_checksum_address
 
@@ -80,6 +80,10 @@ class Node:
         """Ask for the newest block's number."""
         return quantity(await self._rpc.call("eth_blockNumber"), "block number")
 
+    async def header(self, block: int) -> bytes:
+        """Fetch the RLP of a header."""
+        return await raw_header(self._rpc, block)
+
     async def code(self, contract: bytes) -> bytes:
         """Ask for a contract's code."""
         return data(await self._rpc.call("eth_getCode", _hex(contract), "latest"), "code")
@@ -125,7 +129,7 @@ class Node:
         return LedgerProof(
             chain_id=chain_id,
             contract=contract,
-            header=await raw_header(self._rpc, block),
+            header=await self.header(block),
             account=_nodes(answer.get("accountProof"), "account proof"),
             storage=_nodes(nodes, "storage proof"),
         )
@@ -147,7 +151,7 @@ class Node:
             raise FeeTooHigh(
                 f"ledger: a transaction needs {estimate} gas, gas_limit_max is {self._limits.gas}"
             )
-        transaction: dict[str, object] = {
+        transaction: dict[str, Any] = {
             "chainId": chain_id,
             "nonce": nonce,
             "gas": min(estimate + estimate // 4, self._limits.gas),

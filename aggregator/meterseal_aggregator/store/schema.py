@@ -29,7 +29,7 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT R
 CREATE TABLE device (
   id BLOB PRIMARY KEY,               -- 16 bytes
   public_key BLOB NOT NULL,          -- as enrolled: the genesis key
-  replaces BLOB,                     -- last hash of the device it replaces: what its genesis may name
+  replaces BLOB,                     -- hash that its genesis may name: of the device it replaces
   head INTEGER,                      -- record: the last connected one of the highest epoch
   told INTEGER,                      -- record: the head last told to the device, 0 = "nothing yet"
   frozen TEXT,                       -- the rule that two of its records break between them
