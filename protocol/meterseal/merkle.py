@@ -115,11 +115,19 @@ class CompactRange:
 
 
 def root(leaf_hashes: Iterable[Hash]) -> Hash:
-    """Compute the root over leaf hashes in order."""
-    tree = CompactRange()
-    for leaf in leaf_hashes:
-        tree.append(leaf)
-    return tree.root()
+    """Compute the root over leaf hashes in order.
+
+    Raises:
+        ProofError: A leaf hash is not 32 bytes long.
+    """
+    level = list(leaf_hashes)
+    for leaf in level:
+        _check_hash("leaf", leaf)
+    while len(level) > 1:
+        # A node without a neighbour rises as it is: that is the split of RFC 9162, from below.
+        single = level[len(level) & ~1 :]
+        level = [node_hash(a, b) for a, b in zip(level[::2], level[1::2], strict=False)] + single
+    return level[0] if level else EMPTY_ROOT
 
 
 def root_from(size: int, read: NodeReader) -> Hash:
