@@ -195,8 +195,8 @@ class Admission:
         if due != key and not _signed(new.row.data, due):
             return None
         # protocol 2: after a key change the old key opens no epoch either
-        restores_late = new.record.kind is Kind.RESTORE and due not in state.known_keys()
-        return None if restores_late else due
+        restores = new.record.kind is Kind.RESTORE and state.point is not None
+        return None if restores and due != state.point.rules.keys.current else due
 
     def _rival(
         self, state: _State, new: _Arrival, base: Point | None, key: PublicKey
