@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from meterseal.errors import MeterSealError
-
 from meterseal_agent import cli
+from meterseal_agent.store.receipts import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def _parser() -> _Parser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument(
         "--config",
         type=Path,
@@ -85,7 +85,10 @@ def _parser() -> _Parser:
     init = commands.add_parser("init", parents=[common], help="make the device key and the store")
     _json(init).set_defaults(command=cli.init)
     show = commands.add_parser("show", parents=[common], help="newest records and their states")
-    show.add_argument("--records", type=_count, default=10, metavar="N", help="how many, default 10")
+    show.add_argument("--last", type=_count, default=10, metavar="N", help="how many, default 10")
+    show.add_argument("--kind", type=cli.kind, metavar="KIND", help="reading, interval, gap, …")
+    show.add_argument("--state", choices=STATES, help="only records that have come this far")
+    show.add_argument("--counts", action="store_true", help="how many of each kind in each state")
     _json(show).set_defaults(command=cli.show)
     fsck = commands.add_parser("fsck", parents=[common], help="check the whole store")
     _json(fsck).set_defaults(command=cli.fsck)

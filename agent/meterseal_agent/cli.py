@@ -1,0 +1,213 @@
+"""What each command of `meterseal-agent` does."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+from collections import Counter
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meterseal.evidence import IntervalEvidence, ReadingEvidence, encode_evidence
+from meterseal.records import Kind
+from meterseal_agent import config as configuration
+from meterseal_agent.device import Device, prepare, reading
+from meterseal_agent.errors import AgentError
+from meterseal_agent.export import interval_evidence, reading_evidence
+from meterseal_agent.keyfile import KEY_NAME, load_key
+from meterseal_agent.store import states
+from meterseal_agent.store.audit import audit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from meterseal_agent.config import Config
+
+_DEFAULTS = (Path("meterseal.toml"), Path("/etc/meterseal/meterseal.toml"))
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?Z\Z", re.ASCII)
+_MS = re.compile(r"\d{1,15}\Z", re.ASCII)
+_EXIT_OK = 0
+_EXIT_FAULT = 1
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the agent until it is told to stop."""
+    # The daemon imports the bus, the broker's client and the page: the other commands need none.
+    from meterseal_agent.daemon import run_daemon  # noqa: PLC0415
+
+    loaded = _config(options)
+    return asyncio.run(run_daemon(loaded, prepare(loaded.agent.data_dir)))
+
+
+def init(options: argparse.Namespace) -> int:
+    """Make key and store where there are none, and print what enrolment needs."""
+    device = prepare(_config(options).agent.data_dir)
+    facts = _identity(device)
+    if options.json:
+        print(json.dumps(facts))
+        return _EXIT_OK
+    print("A new device was born." if device.made else "The device was here already.")
+    print(f"  device       {facts['device']}")
+    print(f"  name         {facts['name']}")
+    print(f"  public key   {facts['public_key']}")
+    print(f"  fingerprint  {facts['fingerprint']}")
+    print("Give device and public key to your aggregator; compare the fingerprint by eye.")
+    return _EXIT_OK
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print the newest records and how far they have come, or how many are in which state."""
+    with reading(_config(options).agent.data_dir) as connection:
+        if options.counts:
+            return _show_counts(states.walk(connection), as_json=options.json)
+        chosen = (
+            one
+            for one in states.walk(connection)
+            if (options.kind is None or one.kind is options.kind)
+            and (options.state is None or one.state == options.state)
+        )
+        records = [one for one, _ in zip(chosen, range(options.last), strict=False)]
+    if options.json:
+        print(json.dumps({"records": [_record_facts(one) for one in records]}))
+        return _EXIT_OK
+    for one in records:
+        print(
+            f"{one.epoch}/{one.seq:<8} {_utc(one.time_ms)}  {_kind_name(one.kind):<10} "
+            f"{one.state:<9} {one.size:>5} B  {one.hash.hex()[:16]}"
+        )
+    if not records:
+        print("No such record yet.")
+    return _EXIT_OK
+
+
+def fsck(options: argparse.Namespace) -> int:
+    """Check the whole store."""
+    folder = _config(options).agent.data_dir
+    public = load_key(folder / KEY_NAME).public
+    with reading(folder) as connection:
+        report = audit(connection, public)
+    if options.json:
+        print(json.dumps(asdict(report)))
+    else:
+        for fault in report.faults:
+            print(f"{fault.where}: {fault.message}")
+        print(
+            f"{len(report.faults)} faults in {report.records} records, {report.intervals} "
+            f"intervals, {report.epochs + 1} epochs; {report.logged} logged, "
+            f"{report.anchored} anchored, {report.aside} set aside"
+        )
+    return _EXIT_FAULT if report.faults else _EXIT_OK
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write an evidence file."""
+    evidence: ReadingEvidence | IntervalEvidence
+    with reading(_config(options).agent.data_dir) as connection:
+        if options.seq is not None:
+            evidence = reading_evidence(connection, options.seq, options.epoch)
+        else:
+            evidence = interval_evidence(connection, options.interval, options.epoch)
+    data = encode_evidence(evidence)
+    try:
+        options.out.write_bytes(data)
+    except OSError as error:
+        message = f"{options.out}: cannot be written ({error.strerror}); choose another --out"
+        raise AgentError(message) from error
+    logged = evidence.interval if isinstance(evidence, ReadingEvidence) else evidence
+    anchored = logged.ledger is not None
+    facts = {"file": str(options.out), "bytes": len(data), "anchored": anchored}
+    if options.json:
+        print(json.dumps(facts))
+    else:
+        state = "logged and anchored" if anchored else "logged, not anchored yet"
+        print(
+            f"{options.out}: {len(data)} bytes, {state}. Check it: meterseal verify {options.out}"
+        )
+    return _EXIT_OK
+
+
+def moment(text: str) -> int:
+    """Read a point in time: `2026-11-23T12:15:00Z`, or UTC milliseconds.
+
+    Raises:
+        argparse.ArgumentTypeError: It is neither.
+    """
+    if _MS.match(text):
+        return int(text)
+    if _MOMENT.match(text):
+        try:
+            return round(datetime.fromisoformat(text).timestamp() * 1000)
+        except ValueError:
+            pass
+    message = f"expected 2026-11-23T12:15:00Z or UTC milliseconds, got {text!r}"
+    raise argparse.ArgumentTypeError(message)
+
+
+def kind(text: str) -> Kind:
+    """Read a record kind by its name, `key-change` for KEY_CHANGE.
+
+    Raises:
+        argparse.ArgumentTypeError: There is no such kind.
+    """
+    try:
+        return Kind[text.upper().replace("-", "_")]
+    except KeyError:
+        names = ", ".join(map(_kind_name, Kind))
+        message = f"expected one of {names}, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def _show_counts(walked: Iterable[states.RecordState], *, as_json: bool) -> int:
+    counts: dict[str, Counter[str]] = {_kind_name(kind): Counter() for kind in Kind}
+    for one in walked:
+        counts[_kind_name(one.kind)][one.state] += 1
+    if as_json:
+        print(json.dumps({"counts": counts}))
+        return _EXIT_OK
+    for name, counted in counts.items():
+        if counted:
+            shown = ", ".join(f"{number} {state}" for state, number in counted.items())
+            print(f"{name:<10} {shown}")
+    return _EXIT_OK
+
+
+def _config(options: argparse.Namespace) -> Config:
+    if options.config is not None:
+        return configuration.load(options.config)
+    found = next((path for path in _DEFAULTS if path.exists()), _DEFAULTS[-1])
+    return configuration.load(found)
+
+
+def _identity(device: Device) -> dict[str, object]:
+    return {
+        "device": device.id.hex(),
+        "name": device.name,
+        "public_key": device.key.public.hex(),
+        "fingerprint": device.fingerprint,
+        "new": device.made,
+    }
+
+
+def _record_facts(one: states.RecordState) -> dict[str, object]:
+    return {
+        "epoch": one.epoch,
+        "seq": one.seq,
+        "hash": one.hash.hex(),
+        "kind": _kind_name(one.kind),
+        "time_ms": one.time_ms,
+        "bytes": one.size,
+        "state": one.state,
+        "since_ms": one.since_ms,
+    }
+
+
+def _kind_name(kind: Kind) -> str:
+    return kind.name.lower().replace("_", "-")
+
+
+def _utc(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
