@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.path.staged import QUICK, MosquittoStage, await_true, state_counts
+
+from support.staged import QUICK, MosquittoStage, await_true, state_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

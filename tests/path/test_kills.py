@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.path.staged import (
+
+from meterseal.records import Kind
+from support.staged import (
     MosquittoStage,
     assert_nothing_lost_doubled_or_forked,
     await_true,
     device_records,
     state_counts,
 )
-
-from meterseal.records import Kind
 
 if TYPE_CHECKING:
     from meterseal_simulator.demo.stage import Stage

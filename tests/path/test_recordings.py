@@ -7,12 +7,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.path.staged import QUICK, ReplayStage, await_true, shown
 
 from meterseal.evidence import ReadingEvidence, decode_evidence
 from meterseal.quantities import BY_NAME
 from meterseal.records import Reading, decode_record
 from meterseal_simulator.demo import proof
+from support.staged import QUICK, ReplayStage, await_true, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,11 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tests.support.mosquitto import executable
-
 from meterseal.records import Kind, Record, decode_record
 from meterseal_simulator.demo import facts
 from meterseal_simulator.demo.stage import Settings, Stage, python
+from support.mosquitto import executable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
