@@ -62,7 +62,7 @@ def parse_policy(text: str) -> TrustPolicy:
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers and nesting beyond all bounds
         raise PolicyError(f"not TOML: {error}") from error
     root = _Table(tables, "the file")
     policy = TrustPolicy(

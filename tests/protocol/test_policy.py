@@ -55,6 +55,8 @@ def test_windows_line_ends_are_read() -> None:
         ("public_key", "publickey", r"\[\[device\]\] number 1: 'public_key' is missing"),
         ("[log]", "[log", "not TOML: .*line 1"),
         ("[log]\n", "x = 1\n[log]\n", "the file: unknown key 'x'"),
+        ("[log]\n", "x = " + "[" * 10_000 + "\n[log]\n", "not TOML"),
+        ("[log]\n", "x = " + "9" * 10_000 + "\n[log]\n", "not TOML"),
     ],
 )
 def test_a_fault_is_named_with_its_place(old: str, new: str, words: str) -> None:

@@ -71,7 +71,7 @@ def vouched_key(parts: ProofParts, policy: TrustPolicy) -> Vouched:
     _check_order(parts)
     by = [] if pinned is None else [VOUCHED_BY_PIN]
     by += [] if enrolled is None else [enrolled.by]
-    return Vouched(key=keys[-1], by=" and ".join(by))
+    return Vouched(key=keys[-1], by="; and ".join(by))
 
 
 def pinned_key(device: DeviceId, policy: TrustPolicy) -> PublicKey:

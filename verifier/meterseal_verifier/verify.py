@@ -20,6 +20,7 @@ Rules:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meterseal.keys import fingerprint
@@ -39,7 +40,7 @@ from meterseal_verifier.device import (
 from meterseal_verifier.ledger import check_anchor
 from meterseal_verifier.log import check_checkpoint, check_in_log, check_reading_in_interval
 from meterseal_verifier.parts import ForkParts, ProofParts, SplitViewParts, read_parts
-from meterseal_verifier.text import sentence_case
+from meterseal_verifier.text import sentence_case, utc
 from meterseal_verifier.verdict import Finding, Judgement, Report, Verdict
 
 if TYPE_CHECKING:
@@ -101,7 +102,10 @@ def _prove(parts: ProofParts, policy: TrustPolicy, checklist: Checklist) -> Judg
     else:
         with checklist.step(7, hold_back=Verdict.PENDING) as say:
             say(check_anchor(parts.ledger, parts.note.checkpoint, policy))
-    return checklist.held_back(Verdict.PENDING) or _proved(parts, policy, vouched)
+    if (waiting := checklist.held_back(Verdict.PENDING)) is not None:
+        since = f"It waits since its interval was closed, {utc(parts.interval.record.time)}."
+        return replace(waiting, sentence=f"{waiting.sentence} {since}")
+    return _proved(parts, policy, vouched)
 
 
 def _proved(parts: ProofParts, policy: TrustPolicy, vouched: Vouched) -> Judgement:
