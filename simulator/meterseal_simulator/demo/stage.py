@@ -62,6 +62,7 @@ class Stage:
         self.device = ""
         self.broker_port = 0
         self.ledger_url = ""
+        self.operator: dict[str, Any] = {}
         self.agent_config = root / "agent" / "meterseal.toml"
         self.aggregator_config = root / "aggregator" / "aggregator.toml"
         self.trust = root / "trust.toml"
@@ -147,8 +148,11 @@ deploy = true
 key_file = "{ready["funded_key_file"]}"
 """
         )
-        if not (data / "keys").exists():
-            self.command("meterseal_aggregator", "init", "--config", str(self.aggregator_config))
+        self.operator = json.loads(
+            self.command(
+                "meterseal_aggregator", "init", "--config", str(self.aggregator_config), "--json"
+            )
+        )
         self.say("aggregator: verifies, stores, logs, anchors")
         self.start_child(
             "aggregator", *python("meterseal_aggregator"), "run",
@@ -163,7 +167,7 @@ key_file = "{ready["funded_key_file"]}"
         self.device = identity["device"]
         self._enrol(identity)
         self.trust.write_text(self._await_trust())
-        self._write_agent_config(page_port, pins=agent_pins(self.trust.read_text()))
+        self._write_agent_config(page_port, pins=self._pins())
         self.page = f"http://127.0.0.1:{page_port}/"
         self.say(f"agent: reads, signs, stores, publishes; its page is {self.page}")
         self.start_child(
@@ -221,15 +225,40 @@ publish = "{self.settings.publish}"
 clock = "trusted"
 
 {self.meters()}
-[mqtt]
-host = "127.0.0.1"
-port = {self.broker_port}
-
 [status]
 host = "127.0.0.1"
 port = {page_port}
 {pins}"""
         )
+
+    def _pins(self) -> str:
+        """The tables [mqtt], [aggregator] and [ledger]: whom the agent believes."""
+        policy = tomllib.loads(self.trust.read_text())
+        witnesses = ", ".join(
+            f'{{ key = "{one["key"]}", owner = "{one["owner"]}" }}'
+            for one in policy.get("witness", ())
+        )
+        ledger = policy["ledger"]
+        validators = ", ".join(f'"{one}"' for one in ledger["validators"])
+        return f"""
+[mqtt]
+host = "127.0.0.1"
+port = {self.broker_port}
+
+[aggregator]
+origin = "{policy["log"]["origin"]}"
+log_key = "{policy["log"]["key"]}"
+head_key = "{self.operator["head_key"]}"
+witnesses = [{witnesses}]
+quorum = {policy["quorum"]["witnesses"]}
+
+[ledger]
+chain_id = {ledger["chain_id"]}
+contract = "{ledger["contract"]}"
+registrant = "{ledger["registrant"]}"
+code_hash = "{ledger["code_hash"]}"
+validators = [{validators}]
+"""
 
     def meters(self) -> str:
         """The tables [[bus]] and [[meter]] of the agent's configuration."""
@@ -312,28 +341,3 @@ def free_ports(count: int, ours: int = 0) -> list[int]:
     for one in sockets:
         one.close()
     return [*ports, ours] if ours else ports
-
-
-def agent_pins(trust: str) -> str:
-    """The tables of meterseal.toml that carry the facts of a trust file."""
-    policy = tomllib.loads(trust)
-    witnesses = ", ".join(
-        f'{{ key = "{one["key"]}", owner = "{one["owner"]}" }}' for one in policy.get("witness", ())
-    )
-    ledger = policy["ledger"]
-    validators = ", ".join(f'"{one}"' for one in ledger["validators"])
-    return f"""
-[aggregator]
-origin = "{policy["log"]["origin"]}"
-log_key = "{policy["log"]["key"]}"
-head_key = "{policy["aggregator"]["head_key"]}"
-witnesses = [{witnesses}]
-quorum = {policy["quorum"]["witnesses"]}
-
-[ledger]
-chain_id = {ledger["chain_id"]}
-contract = "{ledger["contract"]}"
-registrant = "{ledger["registrant"]}"
-code_hash = "{ledger["code_hash"]}"
-validators = [{validators}]
-"""
