@@ -101,7 +101,7 @@ def _add_house(parser: argparse.ArgumentParser) -> None:
 def _run_house(options: argparse.Namespace) -> int:
     # Imported here: the help must not wait for the physics.
     from meterseal_simulator.site import Site  # noqa: PLC0415
-    from meterseal_simulator.wiring import wire_house  # noqa: PLC0415
+    from meterseal_simulator.wiring import Files, wire_house  # noqa: PLC0415
 
     site = Site(
         latitude=options.latitude,
@@ -116,8 +116,7 @@ def _run_house(options: argparse.Namespace) -> int:
         start_ms=options.start,
         speed=options.speed,
         pv_meter=options.pv_meter,
-        truth=options.truth,
-        state=options.state,
+        files=Files(truth=options.truth, state=options.state),
     )
     with closing(house.live):
         asyncio.run(

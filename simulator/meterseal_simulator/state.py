@@ -56,7 +56,7 @@ class StateFile:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            msg = f"{self._path}: expected the state of a house, found none that can be read; remove it"
+            msg = f"{self._path}: expected the state of a house, found something else; remove it"
             raise SimulatorError(msg) from error
         if seed != self._seed:
             msg = (

@@ -36,6 +36,19 @@ _PV_METERS: dict[PvMeter, tuple[int, int]] = {  # meter code, most registers in 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Files:
+    """The files of a house.
+
+    Attributes:
+        truth: Where it writes what really happens.
+        state: Where it is kept between two runs.
+    """
+
+    truth: Path | None = None
+    state: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WiredHouse:
     """A house with its meters, ready to be put on a line."""
 
@@ -50,8 +63,7 @@ def wire_house(
     start_ms: int,
     speed: Fraction,
     pv_meter: PvMeter = "sdm230",
-    truth: Path | None = None,
-    state: Path | None = None,
+    files: Files | None = None,
 ) -> WiredHouse:
     """Build the house and its devices; the first day is computed here, in less than a second.
 
@@ -60,13 +72,11 @@ def wire_house(
         start_ms: The house's UTC milliseconds now; a kept house may be further on.
         speed: Simulated seconds in one real second.
         pv_meter: The model at the PV.
-        truth: Where to write what really happens.
-        state: Where the house is kept between two runs.
+        files: What the house reads and writes; nothing if None.
 
     Raises:
         SimulatorError: A file cannot be written, or the state is not that of this house.
     """
-    truths = None if truth is None else TruthFile(truth)
     draw = random.Random(site.seed)  # noqa: S311 - serial numbers of a simulation
     openings = Openings(
         grid=Opening(
@@ -77,7 +87,8 @@ def wire_house(
         inverter_wh=draw.randrange(1_000_000, 6_000_000),
     )
     serials = [draw.randrange(20_000_000, 30_000_000) for _ in range(3)]
-    file = None if state is None else StateFile(state, seed=site.seed)
+    files = files or Files()
+    file = None if files.state is None else StateFile(files.state, seed=site.seed)
     kept = None if file is None else file.load()
     house = House(
         SiteAlmanac(site),
@@ -87,6 +98,7 @@ def wire_house(
     )
     house.advance(start_ms)
     clock = ScaledClock(start_ms=house.state.at_ms, speed=speed)
+    truths = None if files.truth is None else TruthFile(files.truth)
     live = LiveHouse(house, clock, openings, truths=truths, kept=file)
     code, limit = _PV_METERS[pv_meter]
     grid = EastronIdentity(serial=serials[0], code=_CODE_SDM630, address=GRID_UNIT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -12,25 +11,15 @@ from hypothesis import strategies as st
 from meterseal_simulator.day import SiteAlmanac
 from meterseal_simulator.house import MS_PER_DAY, UJ_PER_WH, Energies, House, HouseState
 from meterseal_simulator.site import Site
-from simulator.conftest import MIDSUMMER_MS, wild_day
+from support.days import MIDSUMMER_MS, wild_almanac
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from meterseal_simulator.day import Day
-
-DAYS = [wild_day(seed) for seed in range(2)]
 STEPS_MS = st.lists(st.integers(0, 200_000), min_size=1, max_size=20)
 STARTS_MS = st.integers(MIDSUMMER_MS, MIDSUMMER_MS + 2 * MS_PER_DAY)
 BATTERIES_KWH = st.sampled_from([0.0, 0.01, 5.0])
 
 
-def almanac(day: date) -> Day:
-    return DAYS[day.toordinal() % len(DAYS)]
-
-
 def make(start_ms: int, battery_kwh: float) -> House:
-    return House(almanac, start_ms=start_ms, battery_kwh=battery_kwh)
+    return House(wild_almanac, start_ms=start_ms, battery_kwh=battery_kwh)
 
 
 def assert_balanced(state: HouseState) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from meterseal_simulator.faults import Reply
@@ -67,7 +69,7 @@ def test_every_byte_leaves_one_character_after_the_one_before() -> None:
     line.hear(rtu_frame(1, READ_ONE), 0.0)
     spoken = run(line)
 
-    gaps = [later - earlier for (earlier, _), (later, _) in zip(spoken, spoken[1:], strict=False)]
+    gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(spoken)]
     assert gaps == pytest.approx([timing.character_s] * len(gaps))
     assert bytes(byte for _, byte in spoken) == rtu_frame(1, ANSWER)
 
