@@ -177,7 +177,9 @@ async def _check_code(read: Read, meter: MeterConfig, profile: Profile) -> Senti
         return None
     request = _request(meter, code.field)
     words = await optional(read, request)
-    if words is None:
+    # Some Eastron meters answer registers that they lack with zeros instead of a refusal
+    # (recorded in volkszaehler/mbmd issue 63).
+    if words is None or not any(words):
         return None
     value = number(words, code.field.word_type, code.field.order)
     if value not in code.expect:
