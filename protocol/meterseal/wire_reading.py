@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _OFFSET_MAX_MS: Final = 2**31 - 1
+_VALUE_MIN: Final = -(2**63)
 _VALUE_MAX: Final = 2**63 - 1
 _WORDS_MAX: Final = 16
 _STATES: Final = {state.value: state for state in MeterState}
@@ -98,7 +99,7 @@ def _check_values(values: dict[object, object]) -> None:
         last = code
         if value is None:
             continue
-        if type(value) is not int or not -_VALUE_MAX <= value <= _VALUE_MAX:
+        if type(value) is not int or not _VALUE_MIN <= value <= _VALUE_MAX:
             raise _expected(f"quantity {code}", "an integer of 64 bits or null", value)
         if value < 0 and code in UNSIGNED_CODES:
             raise _expected(f"quantity {code}", "a counter of zero or more", value)

@@ -168,8 +168,8 @@ def _meter_reading(draw: st.DrawFn, meter: int) -> MeterReading:
     values: dict[int, int | None] = {}
     raw: dict[int, bytes | None] = {}
     if state is MeterState.GOOD:
-        for code in draw(st.lists(st.integers(1, 80), unique=True, max_size=8)):
-            low = 0 if code in UNSIGNED_CODES else -(2**63) + 1
+        for code in sorted(draw(st.sets(st.integers(1, 80), max_size=8))):
+            low = 0 if code in UNSIGNED_CODES else -(2**63)
             values[code] = draw(st.none() | st.integers(low, 2**63 - 1))
             if draw(st.booleans()):
                 words = st.binary(min_size=1, max_size=8).map(lambda half: half + half)
