@@ -42,6 +42,7 @@ class Document:
 
         Returns None where the text is laid out in a way that this simple search does not follow.
         """
+        first = table.split(".", 1)[0]
         seen = -1
         inside = table == ""
         header = None
@@ -49,14 +50,11 @@ class Document:
             match = _HEADER.match(text)
             if match is not None:
                 found = match[1].replace(" ", "")
-                seen += found == table
+                # A table below one of several belongs to the last of them that began.
+                seen += found == first
                 inside = found == table and seen == index
                 header = number if inside else header
-            elif (
-                inside
-                and key is not None
-                and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", text)
-            ):
+            elif inside and key is not None and _assigns(text, key):
                 return number
         return header
 
@@ -107,7 +105,7 @@ class Table:
         self.asked.add(key)
         if key not in self.data:
             if isinstance(default, _Required):
-                self.fail(key, expected, "nothing", "The key is required.")
+                self.fail(key, expected, "nothing", self._missing(key))
             return default
         value = self.data[key]
         if type(value) is not kind:
@@ -224,6 +222,10 @@ class Table:
         """Name the table `key` of this table as a header in the file would."""
         return f"{self.name}.{key}" if self.name else key
 
+    def _missing(self, key: str) -> str:
+        near = get_close_matches(key, [one for one in self.data if one not in self.asked], n=1)
+        return f'The key is required; is "{near[0]}" misspelt?' if near else "The key is required."
+
     def done(self) -> None:
         """Refuse every key that was not asked for.
 
@@ -259,6 +261,10 @@ def open_document(text: str, source: Path, error: type[AgentError] = ConfigError
         ) from fault
     document = Document(source=source, lines=tuple(clean.split("\n")), error=error)
     return Table(document=document, name="", data=data, label="")
+
+
+def _assigns(line: str, key: str) -> bool:
+    return re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line) is not None
 
 
 def _show(value: object) -> str:

@@ -24,7 +24,7 @@ _KINDS = ("rtu", "tcp", "rtu-over-tcp")
 def read_bus(table: Table) -> BusConfig:
     """Read one [[bus]]."""
     name = table.text("name")
-    kind = table.choice("kind", _KINDS, "rtu" if "port" in table.data else "tcp")
+    kind = table.choice("kind", _KINDS, "tcp" if "host" in table.data else "rtu")
     bus = BusConfig(name=name, line=_serial(table) if kind == "rtu" else _tcp(table, kind))
     table.done()
     return bus

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from meterseal_agent.poll import MeterSample, Poller
     from meterseal_simulator.bus import Bus
     from meterseal_simulator.faults import Fault
+    from meterseal_simulator.tcp import Framing
 
 # Two requests of two registers each: 0x0000 (volts) and 0x0156 (kilowatt-hours).
 TWINS = ("voltage_l1_mv", "energy_total_wh")
@@ -155,12 +156,13 @@ async def test_a_faulty_reply_drops_the_whole_sample(
     assert states == {state, MeterState.GOOD}
 
 
-@pytest.mark.parametrize("kind", ["tcp", "rtu-over-tcp"])
+@pytest.mark.parametrize("framing", ["tcp", "rtu-over-tcp"])
 @pytest.mark.parametrize("delay_s", [1.2 * TIMEOUT_S, TIMEOUT_S + 1.1 * QUIET_S])
-async def test_a_late_reply_over_tcp_never_becomes_a_value(kind: str, delay_s: float) -> None:
-    framing = "tcp" if kind == "tcp" else "rtu-over-tcp"
+async def test_a_late_reply_over_tcp_never_becomes_a_value(
+    framing: Framing, delay_s: float
+) -> None:
     async with tcp_wire({1: sdm630()}, framing) as (port, bus):
-        parts = (tcp_bus(port, kind), meter(*TWIN_METER, bus="lan"))
+        parts = (tcp_bus(port, framing), meter(*TWIN_METER, bus="lan"))
         async with running(poller_of(*parts)) as poller:
             states = await rounds_with(
                 poller, bus, Late(delay_s=delay_s), Trigger(function=4, times=1)

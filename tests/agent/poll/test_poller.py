@@ -192,10 +192,11 @@ async def test_a_reversed_word_order_is_found_out_and_followed(tmp_path: Path) -
 
 
 async def test_a_meter_that_is_exchanged_shows_once_and_then_counts(tmp_path: Path) -> None:
-    with serial_wire(tmp_path, {1: sdm630()}) as (port, bus):
+    slaves = {1: sdm630()}
+    with serial_wire(tmp_path, slaves) as (port, _):
         async with running(poller_of(serial_bus(port), meter(PROFILE, FEW))) as poller:
             await first_good(poller)
-            bus.slaves[1] = sdm630(serial=999, values={**SDM630_VALUES, 0x0048: 5.0})  # type: ignore[index] - a dict
+            slaves[1] = sdm630(serial=999, values={**SDM630_VALUES, 0x0048: 5.0})
             states = [(await poller.snapshot(5, boundary=True)).samples[0].state for _ in range(3)]
             after = await first_good(poller)
             identity = poller.identities()[0]
