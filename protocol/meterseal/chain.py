@@ -164,7 +164,10 @@ def _head(record: Record, record_hash: Hash, *, light_n: int, light_hash: Hash) 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyState:
-    """Which key rules a device's chain, and which manifest is in force.
+    """Which key rules a device's chain, and which manifest is in force, after a certain record.
+
+    The key in force is the device's and not a branch's: whoever admits a restore compares the
+    `current` of the record it names with that of the newest record, and refuses if they differ.
 
     Attributes:
         current: The key whose signature counts.

@@ -13,9 +13,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from meterseal.errors import EncodingError
+
+if TYPE_CHECKING:
+    from enum import IntEnum
+
+    Choice = TypeVar("Choice", bound=IntEnum)
 
 MAX_UINT: Final = 2**63 - 1
 """Largest unsigned field: what a signed 64-bit database column holds."""
@@ -96,6 +101,16 @@ def check_keys(value: object, name: str, keys: tuple[int, ...]) -> dict[int, Any
     if type(value) is dict and (*value,) == keys and {*map(type, value)} == {int}:
         return value
     raise EncodingError(f"{name}: expected a map with exactly the keys {keys}, got {shown(value)}")
+
+
+def one_of(value: object, name: str, choices: type[Choice]) -> Choice:
+    """Read a member of an enumeration by its number."""
+    for choice in choices:
+        if type(value) is int and value == choice:
+            return choice
+    raise EncodingError(
+        f"{name}: expected one of {[int(choice) for choice in choices]}, got {shown(value)}"
+    )
 
 
 def decimal(value: str) -> int:

@@ -11,9 +11,9 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from meterseal.encoding import decode, encode
-from meterseal.fields import array, bstr, items, keyed, uint
+from meterseal.fields import array, bstr, items, keyed, one_of, uint
 from meterseal.types import Epoch, Hash, Seq
-from meterseal.wire import one_of, plain_pointer, read_pointer
+from meterseal.wire import plain_pointer, read_pointer
 
 if TYPE_CHECKING:
     from meterseal.bodies import CheckpointPointer

@@ -6,7 +6,7 @@ before it is signed, so that a device never signs what nobody will read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final
 
 from meterseal import fields
 from meterseal.bodies import (
@@ -22,28 +22,16 @@ from meterseal.bodies import (
     KeyChange,
     Kind,
     Manifest,
-    MeterIdentity,
-    Publishes,
     Reading,
     Restore,
     RestoreReason,
-    S0Input,
 )
-from meterseal.errors import EncodingError
 from meterseal.rows import decode_rows, encode_rows
 from meterseal.types import Hash, PublicKey, Seq, UnixMs
+from meterseal.wire_manifest import plain_manifest, read_manifest
 from meterseal.wire_reading import check_reading, plain_reading, read_reading
 
-if TYPE_CHECKING:
-    from enum import IntEnum
-
-    E = TypeVar("E", bound=IntEnum)
-
-_MANIFEST_KEYS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9)
-_DAY_S: Final = 86_400
 _MAX_BLOB: Final = 64
-_EVIDENCE_KEY_BYTES: Final = 33
-_MODBUS_UNIT_MAX: Final = 255
 
 
 def plain(body: Body) -> object:  # noqa: PLR0911 - one case for each of the seven kinds
@@ -54,7 +42,7 @@ def plain(body: Body) -> object:  # noqa: PLR0911 - one case for each of the sev
         case Interval():
             return _plain_interval(body)
         case Manifest():
-            return _plain_manifest(body)
+            return plain_manifest(body)
         case Gap():
             return [body.start, body.end, int(body.reason), body.meter]
         case Event():
@@ -78,7 +66,7 @@ def read(kind: Kind, value: object) -> Body:  # noqa: PLR0911 - as `plain`
         case Kind.INTERVAL:
             return _read_interval(value)
         case Kind.MANIFEST:
-            return _read_manifest(value)
+            return read_manifest(value)
         case Kind.GAP:
             return _read_gap(value)
         case Kind.EVENT:
@@ -114,84 +102,6 @@ def read_pointer(value: object, name: str) -> CheckpointPointer | None:
     size, root = fields.array(value, name, 2)
     return CheckpointPointer(
         size=fields.uint(size, f"{name}.size"), root=Hash(fields.bstr(root, f"{name}.root", 32))
-    )
-
-
-def one_of(value: object, name: str, choices: type[E]) -> E:
-    """Read a member of an enumeration by its number."""
-    for choice in choices:
-        if type(value) is int and value == choice:
-            return choice
-    raise EncodingError(
-        f"{name}: expected one of {[int(choice) for choice in choices]}, got {fields.shown(value)}"
-    )
-
-
-def _plain_manifest(body: Manifest) -> dict[int, object]:
-    meters = [
-        [m.make, m.model, m.serial, m.firmware, m.profile, m.profile_hash, m.bus, m.address]
-        for m in body.meters
-    ]
-    return {
-        1: body.public_key,
-        2: body.witness_key,
-        3: body.evidence_key,
-        4: body.software,
-        5: meters,
-        6: [[s0.name, s0.pulses_per_kwh] for s0 in body.s0],
-        7: body.interval_s,
-        8: body.tolerance_ms,
-        9: int(body.publishes),
-    }
-
-
-def _read_manifest(value: object) -> Manifest:
-    key, witness, evidence, software, meters, s0, interval_s, tolerance, publishes = fields.keyed(
-        value, "manifest", _MANIFEST_KEYS
-    )
-    identities = tuple(map(_read_identity, fields.items(meters, "manifest.meters", MAX_METERS)))
-    pulses = fields.items(s0, "manifest.s0", MAX_METERS - len(identities))
-    length_s = fields.uint(interval_s, "manifest.interval_s", _DAY_S)
-    if length_s == 0 or _DAY_S % length_s:
-        raise EncodingError(f"manifest.interval_s: expected a divisor of a day, got {length_s}")
-    return Manifest(
-        public_key=PublicKey(fields.bstr(key, "manifest.public_key", 32)),
-        witness_key=None
-        if witness is None
-        else PublicKey(fields.bstr(witness, "manifest.witness_key", 32)),
-        evidence_key=None
-        if evidence is None
-        else fields.bstr(evidence, "manifest.evidence_key", _EVIDENCE_KEY_BYTES),
-        software=fields.text(software, "manifest.software"),
-        meters=identities,
-        s0=tuple(map(_read_s0, pulses)),
-        interval_s=length_s,
-        tolerance_ms=fields.uint(tolerance, "manifest.tolerance_ms", length_s * 1000),
-        publishes=one_of(publishes, "manifest.publishes", Publishes),
-    )
-
-
-def _read_identity(value: object) -> MeterIdentity:
-    make, model, serial, firmware, profile, profile_hash, bus, address = fields.array(
-        value, "manifest.meter", 8
-    )
-    return MeterIdentity(
-        make=fields.text(make, "manifest.meter.make"),
-        model=fields.text(model, "manifest.meter.model"),
-        serial=fields.text(serial, "manifest.meter.serial"),
-        firmware=fields.text(firmware, "manifest.meter.firmware"),
-        profile=fields.text(profile, "manifest.meter.profile"),
-        profile_hash=Hash(fields.bstr(profile_hash, "manifest.meter.profile_hash", 32)),
-        bus=fields.text(bus, "manifest.meter.bus"),
-        address=fields.uint(address, "manifest.meter.address", _MODBUS_UNIT_MAX),
-    )
-
-
-def _read_s0(value: object) -> S0Input:
-    name, pulses = fields.array(value, "manifest.s0", 2)
-    return S0Input(
-        name=fields.text(name, "manifest.s0.name"),
-        pulses_per_kwh=fields.uint(pulses, "manifest.s0.pulses_per_kwh", 1_000_000),
     )
 
 
@@ -237,7 +147,7 @@ def _read_gap(value: object) -> Gap:
     return Gap(
         start=begins,
         end=ends,
-        reason=one_of(reason, "gap.reason", GapReason),
+        reason=fields.one_of(reason, "gap.reason", GapReason),
         meter=None if meter is None else fields.uint(meter, "gap.meter", MAX_METERS - 1),
     )
 
@@ -245,7 +155,7 @@ def _read_gap(value: object) -> Gap:
 def _read_event(value: object) -> Event:
     code, details = fields.array(value, "event", 2)
     return Event(
-        code=one_of(code, "event.code", EventCode),
+        code=fields.one_of(code, "event.code", EventCode),
         detail=tuple(map(_read_detail, fields.items(details, "event.detail", MAX_EVENT_DETAILS))),
     )
 
@@ -268,7 +178,7 @@ def _read_restore(value: object) -> Restore:
         to = fields.uint(last, "restore.missing.last")
         lost = Seq(fields.uint(first, "restore.missing.first", to)), Seq(to)
     return Restore(
-        reason=one_of(reason, "restore.reason", RestoreReason),
+        reason=fields.one_of(reason, "restore.reason", RestoreReason),
         nonce=fields.bstr(nonce, "restore.nonce", 16),
         missing=lost,
     )
