@@ -69,11 +69,7 @@ async def run_daemon(config: Config, device: Device) -> int:
     Raises:
         AgentError: What ended it, in one sentence.
     """
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if task is not None:
-            loop.add_signal_handler(number, task.cancel)
+    _stop_on_signal()
     time = SystemTime(trusted=config.agent.clock == "trusted")
     notifier = Notifier.from_environment(os.environ, os.getpid())
     thread = StoreThread()
@@ -334,6 +330,20 @@ class Agent:
                 if text
             ]
         return found
+
+
+def _stop_on_signal() -> None:
+    """Cancel this task at the first SIGTERM or SIGINT; further ones find it stopping already."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def stop() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, lambda: None)
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
 
 
 def _make_folder(config: Config) -> None:

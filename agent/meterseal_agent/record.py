@@ -69,12 +69,14 @@ class Memory:
         shift_ms: How much is added to a clock that is behind the floor and not to be believed.
         seen: The moment of the last plan.
         believed: The clock has been believed once since the start.
+        states: The meters' states in the last snapshot.
     """
 
     dark: tuple[int, GapReason] | None = None
     shift_ms: int = 0
     seen: Moment | None = None
     believed: bool = False
+    states: Mapping[int, MeterState] = field(default_factory=dict)
 
 
 Plan: TypeAlias = Generator[Entry, Tip, Memory]
@@ -175,7 +177,8 @@ class Planner:
         end = tip.end
         if end is not None and stamp.time > end + _tolerance_ms(tip):
             tip, memory = yield from _gap(tip, stamp, memory, until_ms=end)
-            tip = yield from _close(tip, stamp, checkpoint=checkpoint, states=_states(snapshot))
+            tip = yield from _close(tip, stamp, checkpoint=checkpoint, states=memory.states)
+        memory = replace(memory, states=_states(snapshot))
         if tip.manifest != manifest:
             tip = yield from _write(tip, stamp, manifest)
         if not answered:

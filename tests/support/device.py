@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meterseal.keys import SigningKey, device_id
 from meterseal.records import (
@@ -21,12 +21,16 @@ from meterseal.records import (
 from meterseal.types import Hash
 from meterseal_agent.poll.snapshot import MeterSample, Snapshot
 from meterseal_agent.record import Memory, Moment, Planner, Reopening, Start
-from meterseal_agent.sign import Signed
 from meterseal_agent.store import schema
 from meterseal_agent.store.audit import audit
 from meterseal_agent.store.marker import Marker
-from meterseal_agent.store.schema import Connect
 from meterseal_agent.store.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from meterseal_agent.sign import Signed
+    from meterseal_agent.store.schema import Connect
 
 KEY = SigningKey.from_seed(bytes(range(32)))
 DEVICE = device_id(KEY.public)
@@ -105,17 +109,22 @@ class Bench:
         self._store = Store(self.data, KEY, self.marker, str(self.boot), self.connect)
         return self._store
 
-    def turn_on(self, *, reopening: Reopening | None = None) -> list[Record]:
-        """Start the agent; offline, with what the marker proves."""
-        store = self.open()
-        if reopening is None and store.tip.head is not None and not store.proved_newest():
+    def turn_on(self, *, answered: bool = False) -> list[Record]:
+        """Start the agent: offline, with what the marker proves, or `answered` by an aggregator."""
+        store, reopening = self.open(), None
+        if store.tip.head is not None and not store.proved_newest() and not answered:
             reopening = Reopening(reason=RestoreReason.OFFLINE_START, base=store.tip.head)
         mark = self.marker.read()
         start = Start(
             same_boot=mark is not None and mark.boot_id == str(self.boot), reopen=reopening
         )
+        return self._append(lambda tip: self.planner.begin(tip, start, self.wanted, self.moment))
+
+    def reopen(self, reopening: Reopening) -> list[Record]:
+        """Begin an epoch, as when the aggregator proves that it is ahead."""
+        memory = self.memory
         return self._append(
-            lambda tip: self.planner.begin(tip, start, self.wanted, self.moment)
+            lambda tip: self.planner.reopen(tip, reopening, self.wanted, self.moment, memory)
         )
 
     def turn_off(self) -> None:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from meterseal.types import DeviceId, Epoch, Hash, Seq
 from meterseal_agent.errors import StoreError
 from meterseal_agent.store.lock import StoreLock
@@ -26,7 +27,7 @@ def test_a_second_process_is_told_who_holds_the_store(tmp_path: Path) -> None:
         "StoreLock(Path(sys.argv[1]))"
     )
     with StoreLock(tmp_path / "store.lock"):
-        other = subprocess.run(
+        other = subprocess.run(  # noqa: S603 -- this interpreter, our own program
             [sys.executable, "-c", program, str(tmp_path / "store.lock")],
             capture_output=True,
             text=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from meterseal_agent.errors import StoreError
 from meterseal_agent.store.schema import (
     check_header,
@@ -103,7 +104,10 @@ def test_a_place_holds_epoch_and_seq(epoch: int, seq: int) -> None:
     assert unplace(place(epoch, seq)) == (epoch, seq)
 
 
-@given(st.tuples(st.integers(0, 9), st.integers(0, 99)), st.tuples(st.integers(0, 9), st.integers(0, 99)))
+@given(
+    st.tuples(st.integers(0, 9), st.integers(0, 99)),
+    st.tuples(st.integers(0, 9), st.integers(0, 99)),
+)
 def test_places_are_ordered_by_epoch_and_then_by_seq(
     one: tuple[int, int], other: tuple[int, int]
 ) -> None:
