@@ -195,8 +195,10 @@ class Admission:
         if due != key and not _signed(new.row.data, due):
             return None
         # protocol 2: after a key change the old key opens no epoch either
-        restores = new.record.kind is Kind.RESTORE and state.point is not None
-        return None if restores and due != state.point.rules.keys.current else due
+        newest = state.point
+        if newest is not None and new.record.kind is Kind.RESTORE:
+            return due if due == newest.rules.keys.current else None
+        return due
 
     def _rival(
         self, state: _State, new: _Arrival, base: Point | None, key: PublicKey

@@ -25,6 +25,7 @@ from meterseal.records import (
     Record,
     Restore,
     RestoreReason,
+    decode_record,
     encode_record,
     record_hash,
 )
@@ -157,6 +158,11 @@ class Gateway:
             if number % every == every - 1:
                 records.append(self.interval())
         return records
+
+    def light(self) -> list[Hash]:
+        """Hashes of all light records so far, in order."""
+        decoded = [(data, decode_record(data)) for data in self.records]
+        return [record_hash(data) for data, record in decoded if record.light is not None]
 
     def sign(self, kind: Kind, body: Body) -> bytes:
         state = self.state

@@ -1,0 +1,253 @@
+"""Anchoring: every step may be cut off before and after, and is then done once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+from support.aggregator_stage import NOW_MS, ORIGIN, Stage
+from support.gateway import Gateway
+from support.ledger import CHAIN_ID, SimulatedLedger, our_log
+
+from meterseal.merkle import root_from
+from meterseal_aggregator.config import Ledger
+from meterseal_aggregator.errors import LedgerMismatch, LedgerUnavailable
+from meterseal_aggregator.keyfiles import LEDGER, read_account
+from meterseal_aggregator.ledger.anchor import Anchor, Progress
+from meterseal_aggregator.ledger.contract import load_artifact
+from meterseal_aggregator.ledger.node import Limits, Node
+from meterseal_aggregator.ledger.rpc import Rpc
+from meterseal_aggregator.store import Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meterseal_aggregator.store import Store
+
+T = TypeVar("T")
+
+
+class Anchoring:
+    """One aggregator's anchor over the simulated ledger; `restart` is kill -9 and a new start."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.account = read_account(stage.folder / "keys" / LEDGER)
+        self.ledger = SimulatedLedger(sender=bytes.fromhex(self.account.address[2:]))
+        self.config = Ledger(
+            url="http://ledger.test",
+            chain_id=CHAIN_ID,
+            contract=None,
+            deploy=True,
+            key_file=stage.folder / "keys" / LEDGER,
+            finality="blocks",
+            confirmations=0,
+            gas_limit_max=3_000_000,
+            fee_per_gas_max_wei=1000,
+        )
+        self.restart()
+
+    def restart(self) -> None:
+        self.stage.reopen()
+        limits = Limits(
+            gas=self.config.gas_limit_max, fee_per_gas_wei=self.config.fee_per_gas_max_wei
+        )
+        self.anchor = Anchor(
+            origin=ORIGIN,
+            config=self.config,
+            artifact=load_artifact(),
+            node=Node(Rpc(self.config.url, transport=self.ledger), self.account, limits),
+            in_store=self.in_store,
+            now_ms=lambda: NOW_MS,
+        )
+
+    async def in_store(self, work: Callable[[Store], T]) -> T:
+        return work(self.stage.store)
+
+    async def settle(self, steps: int = 30) -> None:
+        """Step until all is anchored, over every outage."""
+        for _ in range(steps):
+            try:
+                if await self.anchor.step() is Progress.DONE:
+                    return
+            except LedgerUnavailable:
+                continue
+        raise AssertionError("never done")
+
+    def anchored(self) -> tuple[int, bytes]:
+        return self.ledger.head(our_log(self.ledger, ORIGIN))
+
+
+@pytest.fixture
+def anchoring(stage: Stage) -> Anchoring:
+    gateway = Gateway()
+    stage.enrol(gateway)
+    stage.send(gateway, *gateway.chain(9))
+    stage.checkpoint()
+    return Anchoring(stage)
+
+
+async def test_contract_registration_and_checkpoint_reach_the_ledger(
+    anchoring: Anchoring,
+) -> None:
+    await anchoring.settle()
+
+    size = anchoring.stage.store.tree.size()
+    assert anchoring.anchored() == (size, root_from(size, anchoring.stage.store.tree.read))
+    found = anchoring.stage.store.journal.anchored()
+    assert found is not None
+    assert found.size == size
+    assert [entry.state for entry in anchoring.stage.store.journal.entries()] == [Sent.MINED] * 3
+
+
+async def test_a_grown_log_is_anchored_with_its_consistency_proof(anchoring: Anchoring) -> None:
+    await anchoring.settle()
+    gateway = Gateway("second")
+    anchoring.stage.enrol(gateway)
+    anchoring.stage.send(gateway, *gateway.chain(4, every=1))
+    anchoring.stage.checkpoint()
+
+    await anchoring.settle()
+
+    assert anchoring.anchored()[0] == anchoring.stage.store.tree.size()
+
+
+@pytest.mark.parametrize("fault", ["fail_before", "fail_after"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "eth_chainId",
+        "eth_getCode",
+        "eth_call",
+        "eth_getTransactionCount",
+        "eth_estimateGas",
+        "eth_getBlockByNumber",
+        "eth_sendRawTransaction",
+        "eth_getTransactionReceipt",
+        "eth_blockNumber",
+    ],
+)
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_call_lost_on_either_way_is_made_good_and_nothing_is_done_twice(
+    anchoring: Anchoring, fault: str, method: str, restart: bool
+) -> None:
+    """Goal: outage and kill -9 at every call to the node. Method: fail the first, second and third
+    call of one kind, with or without a restart after each failure; count what was executed."""
+    for times in (1, 2, 1):
+        getattr(anchoring.ledger, fault)(method, times)
+        for _ in range(4):
+            try:
+                await anchoring.anchor.step()
+            except LedgerUnavailable:
+                if restart:
+                    anchoring.restart()
+
+    await anchoring.settle()
+
+    assert anchoring.ledger.executed() == 3  # deploy, register, anchor
+    assert anchoring.anchored()[0] == anchoring.stage.store.tree.size()
+    assert anchoring.stage.store.journal.open() == []
+
+
+async def test_a_pending_transaction_is_found_again_and_not_sent_anew(
+    anchoring: Anchoring,
+) -> None:
+    await anchoring.settle()
+    anchoring.ledger.mining = False
+    gateway = Gateway("second")
+    anchoring.stage.enrol(gateway)
+    anchoring.stage.checkpoint()
+    for _ in range(3):
+        assert await anchoring.anchor.step() is Progress.WAIT
+        anchoring.restart()
+        await anchoring.anchor.step()
+
+    anchoring.ledger.mine()
+    await anchoring.settle()
+
+    assert anchoring.ledger.executed() == 4
+    assert len(anchoring.stage.store.journal.entries()) == 4
+
+
+async def test_a_transaction_is_journaled_before_it_is_sent(anchoring: Anchoring) -> None:
+    anchoring.ledger.fail_before("eth_sendRawTransaction")
+
+    with pytest.raises(LedgerUnavailable):
+        await anchoring.anchor.step()
+
+    (entry,) = anchoring.stage.store.journal.open()
+    assert entry.purpose == "deploy"
+    assert anchoring.ledger.executed() == 0
+
+
+async def test_another_chain_id_ends_the_aggregator_with_a_clear_sentence(
+    anchoring: Anchoring,
+) -> None:
+    anchoring.ledger.chain_id = 5
+
+    with pytest.raises(LedgerMismatch, match="expected chain id 31337, got 5"):
+        await anchoring.anchor.step()
+
+
+async def test_other_code_at_the_contract_is_not_our_contract(anchoring: Anchoring) -> None:
+    await anchoring.settle()
+    anchoring.ledger.code = b"\x60\x00"
+    anchoring.restart()
+
+    with pytest.raises(LedgerMismatch, match="expected code hash"):
+        await anchoring.anchor.step()
+
+
+async def test_a_chain_that_was_reset_is_not_taken_for_ours(anchoring: Anchoring) -> None:
+    await anchoring.settle()
+    anchoring.ledger.contract = None
+    anchoring.restart()
+
+    with pytest.raises(LedgerMismatch, match="no code there"):
+        await anchoring.anchor.step()
+
+
+async def test_a_contract_ahead_of_the_store_stops_all_signing(anchoring: Anchoring) -> None:
+    """An aggregator put back from a copy: the ledger knows more than its store."""
+    await anchoring.settle()
+    anchoring.ledger.roots[our_log(anchoring.ledger, ORIGIN)][1000] = b"r" * 32
+    anchoring.restart()
+    await anchoring.anchor.step()
+
+    with pytest.raises(LedgerMismatch, match="older than"):
+        await anchoring.anchor.step()
+    assert not anchoring.anchor.head_seen
+
+
+async def test_another_root_on_the_ledger_is_an_anchor_mismatch(anchoring: Anchoring) -> None:
+    await anchoring.settle()
+    size = anchoring.stage.store.tree.size()
+    anchoring.ledger.roots[our_log(anchoring.ledger, ORIGIN)][size] = b"r" * 32
+
+    with pytest.raises(LedgerMismatch, match="ANCHOR MISMATCH"):
+        await anchoring.anchor.step()
+
+
+async def test_gas_above_the_cap_waits_and_is_said(anchoring: Anchoring) -> None:
+    anchoring.ledger.base_fee = 5000
+
+    with pytest.raises(LedgerUnavailable, match="fee_per_gas_max_wei"):
+        await anchoring.anchor.step()
+    anchoring.ledger.base_fee = 7
+    await anchoring.settle()
+
+
+async def test_an_anchor_is_believed_after_its_confirmations(anchoring: Anchoring) -> None:
+    anchoring.config = replace(anchoring.config, confirmations=3)
+    anchoring.restart()
+    for _ in range(10):
+        await anchoring.anchor.step()
+    unconfirmed = anchoring.stage.store.journal.anchored()
+
+    anchoring.ledger.height += 3
+    await anchoring.settle()
+
+    assert unconfirmed is None
+    assert anchoring.stage.store.journal.anchored() is not None
+    assert anchoring.ledger.executed() == 3
