@@ -116,11 +116,11 @@ class Agent:
             read_every_ms=config.agent.read_every_s * 1000, randomness=os.urandom
         )
         self._ahead: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._stirred = asyncio.Event()
         self._publisher = self._new_publisher()
         self._memory = Memory()  # owned by the record task
         self._today = picture.Today()  # owned by the record task
         self._record_view: RecordView | None = None  # owned by the view task
-        self._stirred = asyncio.Event()
         self._turned = asyncio.Event()
         self._progress_s = asyncio.get_running_loop().time()
         self._trouble: tuple[int, str] | None = None
