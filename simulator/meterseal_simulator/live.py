@@ -80,8 +80,16 @@ class TruthFile:
             raise SimulatorError(msg) from error
 
     def append(self, truth: Truth) -> None:
-        """Write one line; it is in the file when this returns, for any other process to read."""
-        self._file.write(json.dumps(asdict(truth), separators=(",", ":")) + "\n")
+        """Write one line; it is in the file when this returns, for any other process to read.
+
+        Raises:
+            SimulatorError: The file can no longer be written.
+        """
+        try:
+            self._file.write(json.dumps(asdict(truth), separators=(",", ":")) + "\n")
+        except OSError as error:
+            msg = f"{self._file.name}: cannot be written ({error.strerror}); make room for it"
+            raise SimulatorError(msg) from error
 
     def close(self) -> None:
         """Close the file."""

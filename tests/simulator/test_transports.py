@@ -13,6 +13,7 @@ import pytest
 import serial
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient, ModbusSerialClient
+from pymodbus.exceptions import ModbusIOException
 
 from meterseal_simulator.bus import Bus
 from meterseal_simulator.errors import SimulatorError
@@ -71,6 +72,27 @@ def test_pymodbus_reads_both_slaves_over_the_serial_line(port: PtyPort) -> None:
     assert first.registers == [1005, 1006, 1007]
     assert second.registers == [2000 + address for address in range(125)]
     assert outside.exception_code == 2
+
+
+def test_a_late_reply_makes_an_unguarded_master_take_one_register_for_another(
+    tmp_path: Path,
+) -> None:
+    """Field lesson 1, so that those who guard against it know that this line can do it."""
+    bus = make_bus()
+    pty = PtyPort(Line(FAST, bus.answer), tmp_path / "tty")
+    pty.start()
+    client = ModbusSerialClient(str(pty.link), baudrate=115_200, timeout=0.3, retries=0)
+    assert client.connect()
+    bus.faults.arm(Late(delay_s=0.4))
+    try:
+        with pytest.raises(ModbusIOException):
+            client.read_input_registers(0, count=1, device_id=1)
+        shifted = client.read_input_registers(7, count=1, device_id=1)
+    finally:
+        client.close()  # type: ignore[no-untyped-call]
+        pty.close()
+
+    assert shifted.registers == [1000]
 
 
 def test_an_answer_over_the_serial_line_is_never_faster_than_the_wire(tmp_path: Path) -> None:
