@@ -3,6 +3,7 @@
 Read in data-path order:
 
 * `keys` holds the validators' and the funded account's keys in the data folder.
+* `admission` says what may enter a block.
 * `evm` executes transactions with py-evm over the state that `store` keeps.
 * `seal` makes a header that four validators signed, over the real state root.
 * `chain` joins them: one transaction, one block, one commit.

@@ -16,8 +16,9 @@ from eth.vm.forks.london.headers import calculate_expected_base_fee_per_gas
 from eth_typing import Address, BlockNumber, Hash32
 
 from meterseal.ledger.header import MIX_HASH, Header
+from meterseal_simulator.ledger.admission import GAS_LIMIT, decode
 from meterseal_simulator.ledger.errors import Refused
-from meterseal_simulator.ledger.evm import GAS_LIMIT, Call, Context, Machine
+from meterseal_simulator.ledger.evm import Call, Context, Machine
 from meterseal_simulator.ledger.seal import DIFFICULTY, NONCE, begin, seal
 from meterseal_simulator.ledger.store import Block, Log
 from meterseal_simulator.ledger.trie import StateReader
@@ -126,7 +127,7 @@ class Chain:
         Returns:
             The hash of the transaction, whose block is durable.
         """
-        transaction = self._machine.decode(raw)
+        transaction = decode(raw, self.chain_id)
         tx_hash: bytes = transaction.hash
         with self._lock:
             if self._store.by_transaction(tx_hash) is not None:

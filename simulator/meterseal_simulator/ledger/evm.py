@@ -13,18 +13,18 @@ from eth.constants import CREATE_CONTRACT_ADDRESS
 from eth.db.atomic import AtomicDB
 from eth.db.backends.base import BaseDB
 from eth.db.trie import make_trie_root_and_nodes
-from eth.exceptions import UnrecognizedTransactionType
+from eth.exceptions import Revert
 from eth.vm.execution_context import ExecutionContext
 from eth.vm.forks.london import LondonVM
 from eth.vm.forks.london.blocks import LondonBlockHeader
 from eth.vm.forks.london.state import LondonState
-from eth.vm.forks.london.transactions import LondonTransactionBuilder, UnsignedDynamicFeeTransaction
+from eth.vm.forks.london.transactions import UnsignedDynamicFeeTransaction
 from eth.vm.spoof import SpoofTransaction
 from eth_typing import Address, BlockNumber, Hash32
 from eth_utils.exceptions import ValidationError
-from rlp.exceptions import RLPException  # type: ignore[import-untyped]  # ships no types
 
 from meterseal.ledger.header import MIX_HASH
+from meterseal_simulator.ledger.admission import GAS_LIMIT, refuse_unpayable
 from meterseal_simulator.ledger.errors import Refused, Reverted
 from meterseal_simulator.ledger.seal import DIFFICULTY
 from meterseal_simulator.ledger.trie import EMPTY_ROOT, StateReader
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from eth.abc import ComputationAPI, SignedTransactionAPI
-
-GAS_LIMIT: Final = 30_000_000
 
 _CALL_STIPEND: Final = 2_300
 _ESTIMATE_TOLERANCE: Final = 64  # an estimate may be this much, 1/64, above the least
@@ -145,31 +143,6 @@ class Machine:
         state.persist()
         return state.state_root, nodes.written
 
-    def decode(self, raw: bytes) -> SignedTransactionAPI:
-        """Decode a signed transaction, legacy with chain id or typed, and check its signature.
-
-        Raises:
-            Refused: It is malformed, of an unknown type, or signed for another chain.
-        """
-        try:
-            transaction = LondonTransactionBuilder().decode(raw)
-            transaction.validate()
-            transaction.check_signature_validity()
-            transaction.sender  # noqa: B018 - recovers it, and keeps it
-        except (
-            RLPException,
-            UnrecognizedTransactionType,
-            ValidationError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise Refused(f"transaction: malformed: {error}") from error
-        if transaction.chain_id != self._chain_id:
-            raise Refused(
-                f"transaction: expected chain id {self._chain_id}, got {transaction.chain_id}"
-            )
-        return transaction
-
     def apply(self, transaction: SignedTransactionAPI, context: Context) -> Outcome:
         """Execute a transaction as the only one of its block.
 
@@ -178,7 +151,7 @@ class Machine:
         """
         nodes = _Nodes(self._read)
         state = self._state(nodes, context)
-        _refuse_unpayable(transaction, state)
+        refuse_unpayable(transaction, state)
         draft = LondonBlockHeader(
             difficulty=DIFFICULTY,
             block_number=BlockNumber(context.number),
@@ -284,33 +257,8 @@ class Machine:
         return LondonState(AtomicDB(nodes), execution, Hash32(context.state_root))
 
 
-def _refuse_unpayable(transaction: SignedTransactionAPI, state: LondonState) -> None:
-    # py-evm's own checks leave these out, or word them in Python.
-    sender_nonce = state.get_nonce(transaction.sender)
-    if transaction.nonce < sender_nonce:
-        raise Refused(f"nonce too low: expected {sender_nonce}, got {transaction.nonce}")
-    if transaction.nonce > sender_nonce:
-        raise Refused(
-            f"nonce too high: expected {sender_nonce}, got {transaction.nonce}; "
-            "this ledger keeps no queue"
-        )
-    if transaction.gas > GAS_LIMIT:
-        raise Refused(f"exceeds block gas limit: {GAS_LIMIT}, got {transaction.gas}")
-    if transaction.gas < transaction.intrinsic_gas:
-        raise Refused(
-            f"intrinsic gas too low: needs {transaction.intrinsic_gas}, got {transaction.gas}"
-        )
-    if transaction.max_priority_fee_per_gas > transaction.max_fee_per_gas:
-        raise Refused("max priority fee per gas higher than max fee per gas")
-    cost = transaction.gas * transaction.max_fee_per_gas + transaction.value
-    balance = state.get_balance(transaction.sender)
-    if balance < cost:
-        raise Refused(f"insufficient funds for gas * price + value: needs {cost}, has {balance}")
-
-
 def _failure(computation: ComputationAPI) -> Refused | Reverted:
-    if computation.is_success or computation.output:
-        return Reverted(computation.output)
     error = computation.error
-    name = type(error).__name__
-    return Reverted(b"") if name == "Revert" else Refused(f"call failed: {name}: {error}")
+    if isinstance(error, Revert):
+        return Reverted(computation.output)
+    return Refused(f"call failed: {type(error).__name__}: {error}")

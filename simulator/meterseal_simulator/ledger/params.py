@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from meterseal_simulator.ledger.admission import GAS_LIMIT
 from meterseal_simulator.ledger.errors import InvalidParams
-from meterseal_simulator.ledger.evm import GAS_LIMIT, Call
+from meterseal_simulator.ledger.evm import Call
 
 if TYPE_CHECKING:
     from meterseal_simulator.ledger.chain import Chain
