@@ -209,6 +209,11 @@ def test_a_restore_that_names_no_connected_record_is_refused() -> None:
         advance(head, after(head, restore(), prev=H2), H1)
 
 
+def test_keys_begin_with_a_manifest() -> None:
+    with pytest.raises(ChainError, match="begins with a manifest"):
+        KeyState.genesis(after(begun(), EVENT), H1)
+
+
 class Device:
     """A chain with its keys, as an aggregator follows it: open, then chain, then keys."""
 

@@ -189,3 +189,8 @@ def test_a_sequence_has_bounds() -> None:
 def test_a_head_that_promises_more_than_is_there_is_refused_at_once() -> None:
     with pytest.raises(EncodingError, match="cut off"):
         item_end(bytes.fromhex("9b7fffffffffffffff"), 0)
+
+
+def test_an_item_that_begins_behind_the_end_is_refused() -> None:
+    with pytest.raises(EncodingError, match="the data end there"):
+        item_end(b"\x00", 1)
