@@ -23,6 +23,7 @@ from meterseal.note import Cosigner, Signer
 from meterseal.policy import TrustPolicy
 from meterseal.records import (
     Body,
+    CheckpointPointer,
     Clock,
     Interval,
     Kind,
@@ -179,7 +180,7 @@ def closed_interval(key: SigningKey, hashes: list[Hash]) -> bytes:
         count=len(hashes),
         root=merkle.root(hashes),
         manifest_hash=Hash(sha256(b"manifest").digest()),
-        checkpoint=None,
+        checkpoint=CheckpointPointer(size=LOG_SIZE - 400, root=hashes[0]),
         flags=0,
         rows=(row,),
     )

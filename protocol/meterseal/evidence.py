@@ -13,10 +13,19 @@ A claim to come takes the next free claim number and the next free keys; no key 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
+from meterseal.claims import (
+    Claim,
+    Evidence,
+    ForkEvidence,
+    IntervalEvidence,
+    Logged,
+    ReadingEvidence,
+    SplitViewEvidence,
+    claim_of,
+)
 from meterseal.encoding import decode, encode
 from meterseal.errors import EncodingError, ProofError
 from meterseal.fields import array, blob, items, uint
@@ -25,22 +34,29 @@ from meterseal.merkle import join_path, split_path
 if TYPE_CHECKING:
     from meterseal.types import Hash
 
+__all__ = [
+    "EVIDENCE_FORMAT",
+    "EVIDENCE_SIZE_MAX",
+    "KEY_CHANGES_MAX",
+    "Claim",
+    "Evidence",
+    "ForkEvidence",
+    "IntervalEvidence",
+    "Key",
+    "Logged",
+    "ReadingEvidence",
+    "SplitViewEvidence",
+    "claim_of",
+    "decode_evidence",
+    "encode_evidence",
+]
+
 EVIDENCE_FORMAT: Final = "meterseal-evidence/1"
 EVIDENCE_SIZE_MAX: Final = 64 * 1024
 """Longest evidence file, in bytes."""
 
 KEY_CHANGES_MAX: Final = 32
 """Most records in the list of key changes: 16 changes, each with its manifest."""
-
-
-class Claim(IntEnum):
-    """What a file claims."""
-
-    READING = 1
-    INTERVAL = 2
-    FORK = 3
-    SPLIT_VIEW = 4
-    # 5 is kept for AGGREGATOR ROLLBACK: two checkpoints with the operator's cosignatures.
 
 
 class Key(IntEnum):
@@ -76,89 +92,6 @@ _MAY: Final = {
     Claim.FORK: frozenset[Key](),
     Claim.SPLIT_VIEW: frozenset[Key](),
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Logged:
-    """A leaf of the log and its place in the tree of the file's checkpoint.
-
-    Attributes:
-        data: The leaf's bytes: a record or an enrolment, as signed.
-        index: Its index in the log, from 0.
-        path: Its inclusion path, from the leaf's neighbour upwards.
-    """
-
-    data: bytes
-    index: int
-    path: tuple[Hash, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IntervalEvidence:
-    """Claims that a device closed this interval and that the log holds it.
-
-    Attributes:
-        interval: The interval record in the log.
-        checkpoint: The log's signed note with its witnesses' cosignatures.
-        manifest: The manifest in force, where meter and serial number are to be shown.
-        enrolment: A statement that binds the device to its key, where no policy pins the key.
-        key_changes: From the vouched key to the signing key: key-change and manifest in turn.
-        ledger: A ledger proof, as `meterseal.ledger.proof` encodes it.
-    """
-
-    interval: Logged
-    checkpoint: bytes
-    manifest: Logged | None = None
-    enrolment: Logged | None = None
-    key_changes: tuple[Logged, ...] = ()
-    ledger: bytes | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReadingEvidence:
-    """Claims that a device signed this reading and closed its interval over it.
-
-    Attributes:
-        reading: The reading record.
-        path: Its inclusion path in the interval's tree.
-        interval: The interval, proved as on its own.
-    """
-
-    reading: bytes
-    path: tuple[Hash, ...]
-    interval: IntervalEvidence
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ForkEvidence:
-    """Accuses a device: it signed two records that contradict each other."""
-
-    record: bytes
-    rival: bytes
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SplitViewEvidence:
-    """Accuses a log: it signed two checkpoints of one size with different roots."""
-
-    checkpoint: bytes
-    rival: bytes
-
-
-Evidence: TypeAlias = "ReadingEvidence | IntervalEvidence | ForkEvidence | SplitViewEvidence"
-
-
-def claim_of(evidence: Evidence) -> Claim:
-    """Name what the evidence claims."""
-    match evidence:
-        case ReadingEvidence():
-            return Claim.READING
-        case IntervalEvidence():
-            return Claim.INTERVAL
-        case ForkEvidence():
-            return Claim.FORK
-        case SplitViewEvidence():
-            return Claim.SPLIT_VIEW
 
 
 def encode_evidence(evidence: Evidence) -> bytes:

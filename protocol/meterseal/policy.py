@@ -18,23 +18,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from meterseal.checkpoint import LogPolicy, Witness
-from meterseal.errors import MeterSealError, ProtocolError
-from meterseal.fields import unhex
+from meterseal.errors import ProtocolError
 from meterseal.ledger.header import Consensus
 from meterseal.ledger.proof import LedgerPolicy
-from meterseal.note import Verifier
+from meterseal.table import PolicyError, Table
 from meterseal.types import DeviceId, Hash, PublicKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+__all__ = ["POLICY_SIZE_MAX", "PolicyError", "TrustPolicy", "format_policy", "parse_policy"]
+
 POLICY_SIZE_MAX: Final = 1024 * 1024
 """Longest trust file that is read, in bytes."""
-_TEXT_MAX: Final = 255
-
-
-class PolicyError(MeterSealError):
-    """A trust file is not one; its owner can mend it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +60,7 @@ def parse_policy(text: str) -> TrustPolicy:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also numbers and nesting beyond all bounds
         raise PolicyError(f"not TOML: {error}") from error
-    root = _Table(tables, "the file")
+    root = Table(tables, "the file")
     policy = TrustPolicy(
         log=_log(root),
         devices=_devices(root),
@@ -80,98 +76,7 @@ def format_policy(policy: TrustPolicy) -> str:
     return "\n".join(_tables(policy))
 
 
-class _Table:
-    """One TOML table that is taken apart key by key until nothing is left."""
-
-    def __init__(self, values: object, where: str) -> None:
-        if not isinstance(values, dict):
-            raise PolicyError(f"{where}: expected a table")
-        self._left: dict[str, object] = dict(values)
-        self._where = where
-
-    def end(self) -> None:
-        """Refuse whatever was not taken.
-
-        Raises:
-            PolicyError: A key is left over.
-        """
-        for key in self._left:
-            raise PolicyError(f"{self._where}: unknown key {key!r}; remove it or mend its name")
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._left
-
-    def take(self, key: str) -> object:
-        """Take the value of a key that must be there."""
-        if key not in self._left:
-            raise PolicyError(f"{self._where}: {key!r} is missing; add it")
-        return self._left.pop(key)
-
-    def table(self, key: str) -> _Table:
-        """Take a table."""
-        return _Table(self.take(key), f"[{key}]")
-
-    def tables(self, key: str) -> list[_Table]:
-        """Take an array of tables; absent means empty."""
-        values = self._left.pop(key, [])
-        if not isinstance(values, list):
-            raise PolicyError(f"[[{key}]]: expected an array of tables, written [[{key}]]")
-        return [_Table(value, f"[[{key}]] number {n}") for n, value in enumerate(values, 1)]
-
-    def number(self, key: str) -> int:
-        """Take an integer from 0."""
-        value = self.take(key)
-        if type(value) is not int or value < 0:
-            raise PolicyError(f"{self._where}.{key}: expected a number from 0, got {value!r}")
-        return value
-
-    def text(self, key: str) -> str:
-        """Take one line of text."""
-        return self._as_text(self.take(key), key)
-
-    def raw(self, key: str, size: int, *, prefix: str = "") -> bytes:
-        """Take `size` bytes written in lower-case hex after `prefix`."""
-        return self._as_bytes(self.take(key), key, size, prefix)
-
-    def raws(self, key: str, size: int, *, prefix: str = "") -> frozenset[bytes]:
-        """Take a list of different byte strings, not empty."""
-        values = self.take(key)
-        if not isinstance(values, list) or not values:
-            raise PolicyError(f"{self._where}.{key}: expected a list that is not empty")
-        result = [self._as_bytes(value, key, size, prefix) for value in values]
-        if len(set(result)) != len(result):
-            raise PolicyError(f"{self._where}.{key}: one value stands there twice; remove one")
-        return frozenset(result)
-
-    def vkey(self, key: str) -> Verifier:
-        """Take a key in the vkey form of signed notes."""
-        try:
-            return Verifier.parse(self.text(key))
-        except ProtocolError as error:
-            raise PolicyError(f"{self._where}.{key}: {error}") from error
-
-    def _as_text(self, value: object, key: str) -> str:
-        if not isinstance(value, str) or not 0 < len(value) <= _TEXT_MAX or not value.isprintable():
-            raise PolicyError(
-                f"{self._where}.{key}: expected a line of 1 to {_TEXT_MAX} printable characters"
-            )
-        return value
-
-    def _as_bytes(self, value: object, key: str, size: int, prefix: str) -> bytes:
-        try:
-            text = self._as_text(value, key)
-            data = unhex(text.removeprefix(prefix)) if text.startswith(prefix) else b""
-        except ProtocolError:
-            data = b""
-        if len(data) != size:
-            raise PolicyError(
-                f"{self._where}.{key}: expected {prefix}{'…' if prefix else ''}"
-                f"{size * 2} lower-case hex digits, got {value!r}"
-            )
-        return data
-
-
-def _log(root: _Table) -> LogPolicy:
+def _log(root: Table) -> LogPolicy:
     table = root.table("log")
     origin, key = table.text("origin"), table.vkey("key")
     operator = table.vkey("operator") if "operator" in table else None
@@ -191,13 +96,13 @@ def _log(root: _Table) -> LogPolicy:
         raise PolicyError(f"[log], [[witness]], [quorum]: {error}") from error
 
 
-def _witness(table: _Table) -> Witness:
+def _witness(table: Table) -> Witness:
     witness = Witness(verifier=table.vkey("key"), owner=table.text("owner"))
     table.end()
     return witness
 
 
-def _devices(root: _Table) -> Mapping[DeviceId, PublicKey]:
+def _devices(root: Table) -> Mapping[DeviceId, PublicKey]:
     devices: dict[DeviceId, PublicKey] = {}
     for table in root.tables("device"):
         device = DeviceId(table.raw("id", 16))
@@ -208,7 +113,7 @@ def _devices(root: _Table) -> Mapping[DeviceId, PublicKey]:
     return MappingProxyType(devices)
 
 
-def _enrolment_keys(root: _Table) -> frozenset[PublicKey]:
+def _enrolment_keys(root: Table) -> frozenset[PublicKey]:
     if "enrolment" not in root:
         return frozenset()
     table = root.table("enrolment")
@@ -217,7 +122,7 @@ def _enrolment_keys(root: _Table) -> frozenset[PublicKey]:
     return keys
 
 
-def _ledger(root: _Table) -> LedgerPolicy | None:
+def _ledger(root: Table) -> LedgerPolicy | None:
     if "ledger" not in root:
         return None
     table = root.table("ledger")
@@ -233,7 +138,7 @@ def _ledger(root: _Table) -> LedgerPolicy | None:
     return policy
 
 
-def _consensus(table: _Table) -> Consensus:
+def _consensus(table: Table) -> Consensus:
     if "consensus" not in table:
         return Consensus.QBFT
     name = table.text("consensus")

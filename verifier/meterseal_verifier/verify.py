@@ -39,7 +39,8 @@ from meterseal_verifier.device import (
 )
 from meterseal_verifier.ledger import check_anchor
 from meterseal_verifier.log import check_checkpoint, check_in_log, check_reading_in_interval
-from meterseal_verifier.parts import ForkParts, ProofParts, SplitViewParts, read_parts
+from meterseal_verifier.parts import ForkParts, ProofParts, SplitViewParts
+from meterseal_verifier.read import read_parts
 from meterseal_verifier.text import sentence_case, utc
 from meterseal_verifier.verdict import Finding, Judgement, Report, Verdict
 
