@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from meterseal import __version__
 from meterseal.errors import ProtocolError
 from meterseal.evidence import EVIDENCE_SIZE_MAX
 from meterseal.policy import POLICY_SIZE_MAX, PolicyError, TrustPolicy, parse_policy
@@ -79,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the outermost frame: a defect must not look like a verdict
         print(
             f"meterseal has a defect: {type(error).__name__}: {safe(str(error))}\n"
-            "This says nothing about the file. Please report it, with the file if you may share "
-            "it: https://github.com/meterseal/meterseal/issues",
+            "This says nothing about the file. Please report it to whoever gave you meterseal, "
+            f"with these words, version {__version__}, and the file if you may share it.",
             file=sys.stderr,
         )
         return EXIT_OWN_DEFECT
