@@ -1,11 +1,11 @@
 """One meter in the round: its identity, its proof, its values; all of them or none.
 
 When something may have harmed its replies (`Guard.doubts` moved), or it is met for the first
-time, its values stand between two proofs: the sentinel before, and after the values the sentinel
-again. A reply too many, however late and however well it fits, shifts every later reply by one,
-so the closing proof cannot come out right with a shifted value before it. A meter without a
-sentinel proves the same by silence: after the values nothing more comes for as long as the
-slowest reply may take.
+time, its values stand for a minute between two proofs: the sentinel before, and after the values
+the sentinel again. A reply too many, however late and however well it fits, shifts every later
+reply by one, so the closing proof cannot come out right with a shifted value before it. A meter
+without a sentinel proves the same by silence: after the values nothing more comes for as long as
+the slowest reply may take.
 
 In quiet times the sentinel is read at least once a minute and in the round that closes an interval.
 """
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from meterseal_agent.profiles import Decoded, Profile
 
 _PROOF_EVERY_S = 60.0
+# How long after a doubt a reply may still come that belongs to a request from before it.
+_BRACKET_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +48,8 @@ class MeterReader:
         self._guard = guard
         self._known: Known | None = None
         self._accepted: Known | None = None
-        self._proved_doubts = -1
+        self._seen_doubts = -1
+        self._bracket_until_s = 0.0
         self._proved_at_s = 0.0
 
     def identity(self) -> MeterIdentity:
@@ -76,18 +79,25 @@ class MeterReader:
         """
         known = self._known or await identify(self._words, self.meter, self._profile)
         self._known = known
-        bracket = self._guard.doubts(self.meter.address) != self._proved_doubts
+        bracket = self._in_doubt()
         if bracket or boundary or self._proof_due():
             await self._prove(known)
-        doubts = self._guard.doubts(self.meter.address)
         replies = [await self._reply(request) for request in known.layout.requests]
         if bracket:
             await self._prove_behind(known)
         decoded = known.layout.decode([reply.words for reply in replies])
-        self._proved_doubts = doubts
         self._guard.succeeded()
         self._accept(known)
         return Reading(decoded=decoded, at_s=replies[known.layout.stamp].at_s)
+
+    def _in_doubt(self) -> bool:
+        """Tell whether a reply from before the last doubt may still come."""
+        now_s = asyncio.get_running_loop().time()
+        doubts = self._guard.doubts(self.meter.address)
+        if doubts != self._seen_doubts:
+            self._seen_doubts = doubts
+            self._bracket_until_s = now_s + _BRACKET_S
+        return now_s < self._bracket_until_s
 
     def _proof_due(self) -> bool:
         return asyncio.get_running_loop().time() >= self._proved_at_s + _PROOF_EVERY_S

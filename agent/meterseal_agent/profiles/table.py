@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 _HEAD = """\
 # Supported meters
 
-Generated from the profiles in `agent/meterseal_agent/profiles/data/`; a test compares. Each profile is a
-register map with its sources; its golden vector, typed by hand from documents and recordings, stands
-in `tests/agent/vectors/`. "Hardware" says whether somebody read a real meter with exactly this map.
+Generated from the profiles in `agent/meterseal_agent/profiles/data/`; a test compares. Each is a
+register map with its sources; its golden vector, typed by hand from documents and recordings, is
+in `tests/agent/vectors/`. "Hardware" says whether somebody read a real meter with this very map.
 
 The name in the first column is what `[[meter]] profile` takes.
 
@@ -58,7 +58,7 @@ def _chapter(profile: Profile) -> str:
 
 def _quantities() -> str:
     rows = "".join(
-        f"| {one.code} | `{one.name}` | {one.obis or '–'} | {BY_CODE[one.code].unit} |\n"
+        f"| {one.code} | `{one.name}` | {one.obis or 'none'} | {BY_CODE[one.code].unit} |\n"
         for one in QUANTITIES
     )
     return f"\n## Quantities\n\n| code | name | OBIS | unit |\n|---|---|---|---|\n{rows}"
