@@ -58,12 +58,21 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """An outcome, and why if the record was not taken."""
+    """An outcome, and why if the record was not taken.
+
+    Attributes:
+        outcome: One of the five.
+        hash: Hash of the bytes.
+        reject: What the device is told, None if it was taken.
+        reason: The same as a sentence.
+        beyond: (epoch, seq) of a record that cannot be judged before what leads to it is here.
+    """
 
     outcome: Outcome
     hash: Hash
     reject: RejectCode | None = None
     reason: str = ""
+    beyond: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +172,13 @@ class Admission:
         key = self._signer(state, new, base, key)
         if key is None:
             if base is None and not new.genesis:
-                return _invalid(this, "no key known so far signed it", RejectCode.TOO_FAR_AHEAD)
+                return Verdict(
+                    outcome=Outcome.INVALID,
+                    hash=this,
+                    reject=RejectCode.TOO_FAR_AHEAD,
+                    reason="no key known so far signed it",
+                    beyond=(record.epoch, record.seq),
+                )
             return _invalid(this, "SIGNATURE INVALID: the key that rules did not sign it")
         found = None if plain else self._rival(state, new, base, key)
         if found is not None:

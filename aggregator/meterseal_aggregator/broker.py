@@ -62,6 +62,7 @@ class Link:
         self._room = threading.Semaphore(INBOX_MAX)  # taken by paho's thread, given by `take`
         self._stirred = asyncio.Event()
         self._connected: asyncio.Future[None] = self._loop.create_future()
+        self._subscribed: asyncio.Future[None] = self._loop.create_future()
         self._unacknowledged: dict[int, asyncio.Future[None]] = {}
         self._lost: str | None = None
         self._closing = threading.Event()
@@ -77,6 +78,7 @@ class Link:
         client.max_inflight_messages_set(256)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         client.on_publish = self._on_publish
         self._client = client
@@ -97,11 +99,12 @@ class Link:
                 )
                 self._client.loop_start()
                 await self._connected
+                self._client.subscribe([(topic, _QOS) for topic in subscriptions])
+                await self._subscribed
         except TimeoutError as error:
             raise BrokerAway(f"{where}: no answer within {2 * _CONNECT_TIMEOUT_S:.0f} s") from error
         except (OSError, ValueError) as error:
             raise BrokerAway(f"{where}: {error}") from error
-        self._client.subscribe([(topic, _QOS) for topic in subscriptions])
 
     async def take(self, limit: int) -> list[Delivery]:
         """Wait for a message and take up to `limit` that are there.
@@ -172,7 +175,7 @@ class Link:
             self._lost = reason
         self._closing.set()
         self._stirred.set()
-        for future in (*self._unacknowledged.values(), self._connected):
+        for future in (*self._unacknowledged.values(), self._connected, self._subscribed):
             if not future.done():
                 future.set_exception(BrokerAway(self._lost))
                 future.exception()  # nobody may be waiting; then it is no error
@@ -196,11 +199,20 @@ class Link:
                 self._lose, f"broker {self._mqtt.host}:{self._mqtt.port} refused us: {reason}"
             )
         else:
-            self._hand(self._consent)
+            self._hand(_consent, self._connected)
 
-    def _consent(self) -> None:
-        if not self._connected.done():
-            self._connected.set_result(None)
+    def _on_subscribe(
+        self,
+        _client: paho.Client,
+        _data: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._hand(self._lose, "the broker refused a subscription: its ACL must let us read")
+        else:
+            self._hand(_consent, self._subscribed)
 
     def _on_disconnect(
         self,
@@ -245,3 +257,8 @@ class Link:
         future = self._unacknowledged.get(mid)
         if future is not None and not future.done():
             future.set_result(None)
+
+
+def _consent(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

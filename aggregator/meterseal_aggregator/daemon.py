@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from meterseal.types import UnixMs
-from meterseal_aggregator.errors import LedgerUnavailable, StoreError
+from meterseal_aggregator.errors import LedgerUnavailable, StoreError, first_of
 from meterseal_aggregator.intake import Intake
 from meterseal_aggregator.keyfiles import read_account, read_keys
 from meterseal_aggregator.ledger.anchor import Anchor, Progress
@@ -56,7 +56,11 @@ def now_ms() -> UnixMs:
 
 
 class Aggregator:
-    """One log, one store, one broker, one ledger."""
+    """One log, one store, one broker, one ledger.
+
+    Attributes:
+        connected: Set once the broker delivers to us.
+    """
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -65,6 +69,7 @@ class Aggregator:
         self._store: Store | None = None  # owned by the store's thread
         self._may_sign = asyncio.Event()
         self._grown = asyncio.Event()
+        self.connected = asyncio.Event()
 
     async def in_store(self, work: Callable[[Store], T]) -> T:
         """Run a piece of work in the thread that owns the store."""
@@ -88,7 +93,7 @@ class Aggregator:
             try:
                 await self._tasks()
             except BaseExceptionGroup as group:
-                raise _first(group) from group
+                raise first_of(group) from group
             finally:
                 await loop.run_in_executor(self._store_thread, self._close)
                 self._store_thread.shutdown()
@@ -113,6 +118,7 @@ class Aggregator:
         session = Session(
             config=self._config,
             keys=self._keys,
+            connected=self.connected,
             intake=intake,
             outbox=outbox,
             in_store=self.in_store,
@@ -183,13 +189,6 @@ class Aggregator:
                 await self._grown.wait()
                 self._grown.clear()
                 await asyncio.sleep(self._config.anchor_every_s)
-
-
-def _first(error: BaseException) -> BaseException:
-    """Find what ended the tasks: one sentence for the operator."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def check_origin(store: Store, origin: str) -> None:

@@ -41,3 +41,10 @@ class LedgerRefused(AggregatorError):  # noqa: N818 -- named as what it says
 
 class LedgerMismatch(AggregatorError):  # noqa: N818 -- named as what it says
     """The ledger is not the one configured, or holds another log: nothing is signed or sent."""
+
+
+def first_of(error: BaseException) -> BaseException:
+    """Find what ended a group of tasks: one sentence for the operator."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

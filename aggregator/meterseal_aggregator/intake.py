@@ -42,6 +42,7 @@ class Answers:
         asks: Devices that asked for a receipt.
         rejects: Records that were not taken.
         known: Devices that sent again what is stored: their head is told again.
+        beyond: Where records stood that no key known so far signed: what leads to it is missing.
         alarms: (device, sentence) for the log.
         checkpoints: Notes seen on our own checkpoint topic.
         counts: Outcomes.
@@ -51,6 +52,7 @@ class Answers:
     asks: set[DeviceId] = field(default_factory=set)
     rejects: list[tuple[DeviceId, Reject]] = field(default_factory=list)
     known: set[DeviceId] = field(default_factory=set)
+    beyond: dict[DeviceId, tuple[int, int]] = field(default_factory=dict)
     alarms: list[tuple[DeviceId, str]] = field(default_factory=list)
     checkpoints: list[bytes] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -122,6 +124,8 @@ class Intake:
         answers.counts[verdict.outcome.value] += 1
         if verdict.outcome is Outcome.KNOWN:
             answers.known.add(device)
+        if verdict.beyond is not None:
+            answers.beyond[device] = verdict.beyond
         if verdict.outcome is Outcome.CONTRADICTS:
             answers.alarms.append((device, f"DEVICE FORK: {verdict.reason}"))
         if verdict.reject is not None:

@@ -75,6 +75,7 @@ class Outbox:
         self._again: set[DeviceId] = set()
         self._told_at: dict[DeviceId, float] = {}
         self._gaps: dict[DeviceId, _Gap] = {}
+        self._beyond: dict[DeviceId, tuple[int, int]] = {}
 
     def answer(self, answers: Answers) -> None:
         """Take over what a batch asks to be sent."""
@@ -82,6 +83,7 @@ class Outbox:
         self._rejects = [*self._rejects, *answers.rejects][-ANSWERS_MAX:]
         self._asks |= answers.asks
         self._again |= answers.known
+        self._beyond |= answers.beyond
         self._receipts_due |= bool(answers.hellos or answers.asks)
         self._stirred.set()
 
@@ -188,7 +190,8 @@ class Outbox:
 
     async def _send_wants(self, link: Link) -> None:
         now = asyncio.get_running_loop().time()
-        gaps = await self._in_store(_gaps)
+        gaps = await self._in_store(lambda store: _gaps(store, self._beyond))
+        self._beyond = {device: at for device, at in self._beyond.items() if gaps.get(device)}
         self._gaps = {
             device: self._gap(device, ranges, now) for device, ranges in gaps.items() if ranges
         }
@@ -254,22 +257,28 @@ def _asked_pages(store: Store, asking: Iterable[DeviceId]) -> list[Page]:
     return [logged_page(store, row, newest) for row in rows if row is not None]
 
 
-def _gaps(store: Store) -> dict[DeviceId, tuple[Range, ...]]:
-    """What each device with waiting records lacks."""
-    rows = [store.devices.get(device) for device in store.records.waiting_devices()]
-    return {row.id: gaps_of(store, row) for row in rows if row is not None}
+def _gaps(
+    store: Store, beyond: dict[DeviceId, tuple[int, int]]
+) -> dict[DeviceId, tuple[Range, ...]]:
+    """What each device lacks before its waiting records, and before those not yet judged."""
+    devices = {*store.records.waiting_devices(), *beyond}
+    rows = [store.devices.get(device) for device in devices]
+    return {row.id: gaps_of(store, row, beyond.get(row.id)) for row in rows if row is not None}
 
 
-def gaps_of(store: Store, device: Device) -> tuple[Range, ...]:
+def gaps_of(
+    store: Store, device: Device, beyond: tuple[int, int] | None = None
+) -> tuple[Range, ...]:
     """What a device lacks before its waiting records; a frozen one is not asked."""
     waiting = store.records.waiting(device.id)
+    head, readings = None, True
+    if device.head is not None:
+        point = read_point(store, store.records.by_id(device.head))
+        head = (point.head.epoch, point.head.seq)
+        readings = point.rules.publishes is Publishes.READINGS
+    if beyond is not None and (head is None or beyond > head):
+        epoch, seq = beyond
+        waiting = sorted([*waiting, (epoch, seq + 1, None)], key=lambda one: one[:2])
     if device.frozen is not None or not waiting:
         return ()
-    if device.head is None:
-        return missing(None, waiting, readings=True)
-    point = read_point(store, store.records.by_id(device.head))
-    return missing(
-        (point.head.epoch, point.head.seq),
-        waiting,
-        readings=point.rules.publishes is Publishes.READINGS,
-    )
+    return missing(head, waiting, readings=readings)

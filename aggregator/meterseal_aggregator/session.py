@@ -14,7 +14,7 @@ from meterseal.errors import ProtocolError
 from meterseal.merkle import root_from
 from meterseal.topics import Leaf, checkpoint_topic, subscriptions
 from meterseal_aggregator.broker import Link
-from meterseal_aggregator.errors import BrokerAway, StoreError
+from meterseal_aggregator.errors import BrokerAway, StoreError, first_of
 from meterseal_aggregator.forks import write_evidence
 from meterseal_aggregator.sequencer import log_signer
 
@@ -45,6 +45,7 @@ class Session:
         *,
         config: Config,
         keys: Keys,
+        connected: asyncio.Event,
         intake: Intake,
         outbox: Outbox,
         in_store: InStore,
@@ -52,6 +53,7 @@ class Session:
     ) -> None:
         self._config = config
         self._keys = keys
+        self._connected = connected
         self._intake = intake
         self._outbox = outbox
         self._in_store = in_store
@@ -75,6 +77,7 @@ class Session:
                     ]
                 )
                 log.info("broker %s:%d: connected", self._config.mqtt.host, self._config.mqtt.port)
+                self._connected.set()
                 away = False
                 await self._serve(link)
             except BrokerAway as error:
@@ -89,25 +92,25 @@ class Session:
             pause_s = min(2 * pause_s, RETRY_S[1])
 
     async def _serve(self, link: Link) -> None:
-        """Serve one connection until it is lost."""
-        outbox = asyncio.create_task(self._outbox.serve(link), name="outbox")
-        try:
-            while not outbox.done():
-                take = asyncio.create_task(link.take(BATCH_MAX), name="take")
-                await asyncio.wait({take, outbox}, return_when=asyncio.FIRST_COMPLETED)
-                if not take.done():
-                    take.cancel()
-                    break
-                await self._take(link, take)
-        finally:
-            if not outbox.done():
-                outbox.cancel()
-            await asyncio.wait({outbox})
-        if not outbox.cancelled():
-            outbox.result()
+        """Serve one connection until it is lost.
 
-    async def _take(self, link: Link, take: asyncio.Task[list[Delivery]]) -> None:
-        batch = take.result()
+        Raises:
+            BrokerAway: It is lost.
+            AggregatorError: What waiting does not mend.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._outbox.serve(link), name="outbox")
+                tasks.create_task(self._take_all(link), name="intake")
+        except BaseExceptionGroup as group:
+            lost, other = group.split(BrokerAway)
+            raise first_of(other or lost or group) from group
+
+    async def _take_all(self, link: Link) -> None:
+        while True:
+            await self._take(link, await link.take(BATCH_MAX))
+
+    async def _take(self, link: Link, batch: list[Delivery]) -> None:
         now = self._now_ms()
         answers = await self._in_store(lambda _: self._intake.take(batch, now))
         # Durable. Killed here, the broker delivers the batch again and finds it KNOWN.

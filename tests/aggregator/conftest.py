@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.aggregator_stage import Stage
+from support.mosquitto import mosquitto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+__all__ = ["mosquitto", "stage"]
 
 
 @pytest.fixture

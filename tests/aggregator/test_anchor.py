@@ -6,9 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
-from support.aggregator_stage import NOW_MS, ORIGIN, Stage
-from support.gateway import Gateway
-from support.ledger import CHAIN_ID, SimulatedLedger, our_log
 
 from meterseal.merkle import root_from
 from meterseal_aggregator.config import Ledger
@@ -19,6 +16,9 @@ from meterseal_aggregator.ledger.contract import load_artifact
 from meterseal_aggregator.ledger.node import Limits, Node
 from meterseal_aggregator.ledger.rpc import Rpc
 from meterseal_aggregator.store import Sent
+from support.aggregator_stage import NOW_MS, ORIGIN, Stage
+from support.gateway import Gateway
+from support.ledger import CHAIN_ID, SimulatedLedger, our_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,11 +8,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from support.aggregator_stage import ORIGIN, Stage
-from support.device_link import DeviceLink
-from support.gateway import Gateway
-from support.mosquitto import Mosquitto
-from support.simulated import Simulated
 
 from meterseal.messages import Hello
 from meterseal.policy import parse_policy
@@ -24,6 +19,11 @@ from meterseal.types import Epoch, Hash, Seq
 from meterseal_aggregator.config import Config, parse
 from meterseal_aggregator.daemon import Aggregator
 from meterseal_aggregator.trust import trust_text
+from support.aggregator_stage import ORIGIN, Stage
+from support.device_link import DeviceLink
+from support.gateway import Gateway
+from support.mosquitto import Mosquitto
+from support.simulated import Simulated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,6 +35,7 @@ async def running(config: Config) -> AsyncIterator[Aggregator]:
     """The daemon as a task of this loop; leaving ends it as SIGTERM does."""
     aggregator = Aggregator(config)
     task = asyncio.create_task(aggregator.run())
+    await aggregator.connected.wait()
     try:
         yield aggregator
     finally:

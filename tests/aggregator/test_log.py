@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.aggregator_stage import NOW_MS, ORIGIN, Stage, message
-from support.gateway import Gateway
 
 from meterseal.checkpoint import LogPolicy, Witness, open_checkpoint
 from meterseal.messages import Ask, Hello
@@ -19,6 +17,8 @@ from meterseal_aggregator.errors import StoreError
 from meterseal_aggregator.outbox import _anchored_pages, _asked_pages, _logged_pages, _set_served
 from meterseal_aggregator.sequencer import check_newest, log_signer, operator_witness
 from meterseal_aggregator.store import Anchored, SignedCheckpoint
+from support.aggregator_stage import NOW_MS, ORIGIN, Stage, message
+from support.gateway import Gateway
 
 if TYPE_CHECKING:
     from meterseal_aggregator.receipts import Page
@@ -121,9 +121,7 @@ def test_one_size_never_gets_two_roots(stage: Stage, device: Device) -> None:
     assert stage.store.tree.checkpoint() == signed
 
 
-def test_the_operators_times_never_fall_when_the_clock_does(
-    stage: Stage, device: Device
-) -> None:
+def test_the_operators_times_never_fall_when_the_clock_does(stage: Stage, device: Device) -> None:
     stage.send(device.gateway, *device.gateway.chain(3))
     first = stage.checkpoint(now_s=2_000)
     stage.send(device.gateway, device.gateway.event())
@@ -144,9 +142,7 @@ def test_a_tree_that_is_not_the_signed_one_stops_the_start(stage: Stage, device:
         check_newest(stage.store)
 
 
-def test_receipts_lead_a_device_from_checkpoint_to_checkpoint(
-    stage: Stage, device: Device
-) -> None:
+def test_receipts_lead_a_device_from_checkpoint_to_checkpoint(stage: Stage, device: Device) -> None:
     for _ in range(5):
         stage.send(device.gateway, grow(device.gateway))
         stage.checkpoint()
@@ -207,9 +203,7 @@ def test_an_anchor_that_comes_after_a_later_checkpoint_is_still_shown(
     assert device.state.size > first.size
 
 
-def test_many_records_are_paged_and_every_page_is_one_receipt(
-    stage: Stage, device: Device
-) -> None:
+def test_many_records_are_paged_and_every_page_is_one_receipt(stage: Stage, device: Device) -> None:
     stage.send(device.gateway, device.gateway.manifest())
     stage.send(device.gateway, *(device.gateway.event() for _ in range(600)))
     stage.checkpoint()
@@ -262,9 +256,7 @@ def test_two_boots_that_say_hello_in_turn_raise_clone_suspected(
 
 
 def test_a_retained_hello_is_nobodys_question(stage: Stage, device: Device) -> None:
-    answers = stage.deliver(
-        message(device.gateway.id, Leaf.HELLO, device.hello(), retained=True)
-    )
+    answers = stage.deliver(message(device.gateway.id, Leaf.HELLO, device.hello(), retained=True))
 
     assert answers.hellos == []
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.aggregator_stage import Stage
-from support.gateway import Gateway
 
 from meterseal.records import Publishes, decode_record
 from meterseal_aggregator.errors import StoreError
 from meterseal_aggregator.store import Status
+from support.aggregator_stage import Stage
+from support.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

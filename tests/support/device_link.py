@@ -42,7 +42,7 @@ class DeviceLink:
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._client.connect, "127.0.0.1", self._port)
         self._client.loop_start()
-        await self.until(lambda: self._client.is_connected(), "connected")
+        await self.until(self.is_connected, "connected")
         return self
 
     async def __aexit__(
@@ -72,6 +72,10 @@ class DeviceLink:
                         continue
         except TimeoutError:
             raise AssertionError(f"waited {_TIMEOUT_S:.0f} s in vain until {what}") from None
+
+    def is_connected(self) -> bool:
+        """Whether the broker has us."""
+        return self._client.is_connected()
 
     def all(self, leaf: Leaf) -> list[bytes]:
         """What came on a leaf so far."""

@@ -42,7 +42,8 @@ class Tree:
             "INSERT INTO leaf (idx, hash, device) VALUES (?, ?, ?)", (leaf.index, leaf.hash, device)
         )
         self._db.executemany(
-            "INSERT INTO node (level, idx, hash) VALUES (?, ?, ?)", [(n.level, n.index, n.hash) for n in above]
+            "INSERT INTO node (level, idx, hash) VALUES (?, ?, ?)",
+            [(n.level, n.index, n.hash) for n in above],
         )
         self._db.execute("DELETE FROM queue WHERE position = ?", (position,))
 
