@@ -171,8 +171,9 @@ class Guard:
         )
 
     async def _ensure_open(self) -> None:
-        if self._open:
+        if self._open and self._port.alive:
             return
+        # A device may close a connection that is idle: that is opened again without complaint.
         now_s = asyncio.get_running_loop().time()
         if self._lost is not None and now_s < self._retry_at_s:
             raise self._lost

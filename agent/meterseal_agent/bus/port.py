@@ -73,6 +73,11 @@ class Port(Protocol):
         ...
 
     @property
+    def alive(self) -> bool:
+        """Whether the connection stands."""
+        ...
+
+    @property
     def received(self) -> int:
         """Bytes received since the last request or reset."""
         ...
@@ -96,6 +101,11 @@ class ModbusPort:
         self._last_byte_s = 0.0
         # pymodbus logs each refused frame as an error of its own; the guard says it once, better.
         logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL + 1)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection stands."""
+        return self._client is not None and self._client.ctx.transport is not None
 
     @property
     def received(self) -> int:

@@ -36,11 +36,13 @@ class ScriptedPort:
     resets: int = 0
     received: int = 0
     last_byte_s: float = 0.0
+    alive: bool = False
 
     async def open(self) -> None:
         self.opened += 1
         if self.opening:
             raise self.opening.popleft()
+        self.alive = True
 
     def close(self) -> None:
         pass
@@ -182,6 +184,19 @@ async def test_a_lost_port_is_not_hammered() -> None:
             await guard.read(REQUEST, Pace())
 
     assert port.opened == 1
+
+
+async def test_a_connection_that_was_closed_while_idle_is_opened_without_complaint() -> None:
+    port = ScriptedPort()
+    guard = guard_of(port)
+    await guard.read(REQUEST, Pace())
+    doubts = guard.doubts(1)
+    port.alive = False
+
+    await guard.read(REQUEST, Pace())
+
+    assert port.opened == 2
+    assert guard.doubts(1) == doubts + 1
 
 
 async def test_silence_behind_a_sample_proves_it_and_a_byte_disproves_it() -> None:

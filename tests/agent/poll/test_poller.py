@@ -132,6 +132,22 @@ async def test_an_absent_port_is_named_and_opened_when_it_comes(tmp_path: Path) 
     assert "Plug the adapter in" in message
 
 
+async def test_an_adapter_that_is_unplugged_is_found_again_by_its_name(tmp_path: Path) -> None:
+    """The first terminal dies with an input/output error; the second has its stable name."""
+    poller = poller_of(serial_bus(tmp_path / "ttyRS485"), meter(PROFILE, FEW))
+    async with running(poller):
+        with serial_wire(tmp_path, {1: sdm630()}):
+            await first_good(poller)
+        unplugged = (await poller.snapshot(5)).samples[0]
+        with serial_wire(tmp_path, {1: sdm630()}):
+            async with asyncio.timeout(20):
+                while (await poller.snapshot(5)).samples[0].state is not MeterState.GOOD:  # noqa: ASYNC110 - back-off runs
+                    await asyncio.sleep(0.1)
+
+    assert unplugged.state is MeterState.DISCONNECTED
+    assert unplugged.values == {}
+
+
 async def test_a_port_that_another_program_holds_is_named_busy(tmp_path: Path) -> None:
     with serial_wire(tmp_path, {1: sdm630()}) as (port, _):
         held = os.open(port, os.O_RDWR | os.O_NOCTTY)
