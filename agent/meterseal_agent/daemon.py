@@ -58,6 +58,8 @@ SOFTWARE = f"meterseal-agent {meterseal.__version__}"
 _VIEW_EVERY_S = 0.5
 _STALLED_ROUNDS = 6
 _STALLED_MIN_S = 60.0
+# Who a meter is takes several reads more than what it counts.
+_FIRST_ROUND_S = 5.0
 
 
 async def run_daemon(config: Config, device: Device) -> int:
@@ -146,10 +148,12 @@ class Agent:
     # The record task.
 
     async def _record(self) -> None:
-        read_every_s = float(self._config.agent.read_every_s)
+        config = self._config.agent
+        # A round that takes longer than the period skips slots; one that is cut short reads nothing.
+        round_s = max(config.read_every_s, config.tolerance_ms / 1000)
         self._release()
         # A first round before anything is signed: the manifest names the meters it met.
-        await self._poller.snapshot(read_every_s, boundary=True)
+        await self._poller.snapshot(max(round_s, _FIRST_ROUND_S), boundary=True)
         self._today.begin(*await self._day())
         start = await decide_start(
             self._store,
@@ -167,7 +171,7 @@ class Agent:
         self._notifier.ready()
         boundary = False
         while True:
-            snapshot = await self._poller.snapshot(read_every_s, boundary=boundary)
+            snapshot = await self._poller.snapshot(round_s, boundary=boundary)
             self._today.take(snapshot.samples)
             await self._follow_answer()
             await self._keep(snapshot)

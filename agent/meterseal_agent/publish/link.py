@@ -109,6 +109,8 @@ class Link:
         A PUBACK says that the broker has the message, not that anyone stored it.
         """
         acknowledged: asyncio.Future[None] = self._loop.create_future()
+        # Whoever does not wait for it loses nothing: `receive` raises the same loss.
+        acknowledged.add_done_callback(_seen)
         if self._lost is not None:
             acknowledged.set_exception(LinkError(self._lost))
             return acknowledged
@@ -226,6 +228,11 @@ class Link:
         waiting = self._unacknowledged.pop(mid, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
+
+
+def _seen(done: asyncio.Future[None]) -> None:
+    if not done.cancelled():
+        done.exception()
 
 
 def _password(path: Path | None) -> str | None:
