@@ -166,20 +166,10 @@ class Admission:
         stored = None if plain else self._store.records.by_hash(this)
         if stored is not None:
             return _known(stored, state)
-        if new.genesis and record.prev not in (ZERO_HASH, state.device.replaces):
-            return _invalid(this, "its genesis names a predecessor that no enrolment names")
         base, whole = (None, True) if new.genesis else self._base(state, record)
         key = self._signer(state, new, base, key)
         if key is None:
-            if base is None and not new.genesis:
-                return Verdict(
-                    outcome=Outcome.INVALID,
-                    hash=this,
-                    reject=RejectCode.TOO_FAR_AHEAD,
-                    reason="no key known so far signed it",
-                    beyond=(record.epoch, record.seq),
-                )
-            return _invalid(this, "SIGNATURE INVALID: the key that rules did not sign it")
+            return _unsigned(new, base)
         found = None if plain else self._rival(state, new, base, key)
         if found is not None:
             return self._contradicts(state, new, *found)
@@ -187,8 +177,15 @@ class Admission:
             return self._wait(state, new, RejectCode.FROZEN)
         if base is None and not new.genesis:
             return self._wait(state, new, None)
+        return self._extend(state, new, base, whole=whole)
+
+    def _extend(self, state: _State, new: _Arrival, base: Point | None, *, whole: bool) -> Verdict:
+        """Connect a record, and what waited for it, if it keeps the rules of its chain."""
+        this = new.row.hash
+        if new.genesis and new.record.prev not in (ZERO_HASH, state.device.replaces):
+            return _invalid(this, "its genesis names a predecessor that no enrolment names")
         try:
-            self._connect(state, base, record, new.row, whole=whole, number=None)
+            self._connect(state, base, new.record, new.row, whole=whole, number=None)
         except ChainError as broken:
             if base is None:
                 return _invalid(this, str(broken))
@@ -450,6 +447,19 @@ def _known(stored: StoredRecord, state: _State) -> Verdict:
     elif stored.status is Status.WAITING and state.frozen is not None:
         reject = RejectCode.FROZEN
     return Verdict(outcome=Outcome.KNOWN, hash=stored.hash, reject=reject)
+
+
+def _unsigned(new: _Arrival, base: Point | None) -> Verdict:
+    """Refuse a record that no key signed which may rule where it stands."""
+    if base is not None or new.genesis:
+        return _invalid(new.row.hash, "SIGNATURE INVALID: the key that rules did not sign it")
+    return Verdict(
+        outcome=Outcome.INVALID,
+        hash=new.row.hash,
+        reject=RejectCode.TOO_FAR_AHEAD,
+        reason="no key known so far signed it",
+        beyond=(new.record.epoch, new.record.seq),
+    )
 
 
 def _invalid(this: Hash, reason: str, code: RejectCode = RejectCode.INVALID) -> Verdict:

@@ -26,32 +26,41 @@ def check_device(store: Store, device: Device) -> Iterator[str]:
     for stored in store.records.of_device(device.id):
         seen.add(stored.id)
         where = f"record {stored.epoch}/{stored.seq} of device {name}"
-        record = _read(stored)
-        if record is None:
-            yield f"{where}: its bytes are not what its row says"
-            continue
-        if stored.status is not Status.CONNECTED:
-            continue
-        try:
-            points[stored.hash] = _advance(store, device, points, stored, record)
-        except (ChainError, EncodingError, SignatureInvalid, KeyError) as error:
-            yield f"{where}: {error}"
-            continue
-        if last is not None and (last.epoch, last.seq) == (stored.epoch, stored.seq):
-            yield f"{where}: two connected records stand at this place"
-        last = stored
-        if record.light is not None and record.light.n > 0:
-            index = store.tree.index_of(stored.hash)
-            before = store.tree.index_of(record.light.hash)
-            if index is not None and (before is None or before > index):
-                yield f"{where}: logged at {index}, before the light record that it names"
+        for fault in _check_record(store, device, points, stored):
+            yield f"{where}: {fault}"
+        if stored.status is Status.CONNECTED:
+            if last is not None and (last.epoch, last.seq) == (stored.epoch, stored.seq):
+                yield f"{where}: two connected records stand at this place"
+            last = stored
     if device.head != (last and last.id):
         yield f"device {name}: its head is not its last connected record"
-    for found in store.records.contradictions(device.id):
-        if not {found.record, found.rival} <= seen:
-            yield f"device {name}: a contradiction names a record that is not its own"
-    if store.records.contradictions(device.id) and device.frozen is None:
+    found = store.records.contradictions(device.id)
+    if not {number for one in found for number in (one.record, one.rival)} <= seen:
+        yield f"device {name}: a contradiction names a record that is not its own"
+    if found and device.frozen is None:
         yield f"device {name}: its records contradict each other and it is not frozen"
+
+
+def _check_record(
+    store: Store, device: Device, points: dict[Hash, Point], stored: StoredRecord
+) -> Iterator[str]:
+    """Audit one record; a connected one becomes a point that others may continue."""
+    record = _read(stored)
+    if record is None:
+        yield "its bytes are not what its row says"
+        return
+    if stored.status is not Status.CONNECTED:
+        return
+    try:
+        points[stored.hash] = _advance(store, device, points, stored, record)
+    except (ChainError, EncodingError, SignatureInvalid) as error:
+        yield str(error)
+        return
+    if record.light is not None and record.light.n > 0:
+        index = store.tree.index_of(stored.hash)
+        before = store.tree.index_of(record.light.hash)
+        if index is not None and (before is None or before > index):
+            yield f"logged at {index}, before the light record that it names"
 
 
 def _read(stored: StoredRecord) -> Record | None:

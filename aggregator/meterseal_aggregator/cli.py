@@ -230,7 +230,8 @@ def _devices(chosen: argparse.Namespace) -> int:
         print(json.dumps(rows))
         return OK
     print(
-        f"{'device':<32}  {'state':<15}  {'head':>12}  {'stored':>9}  {'logged':>8}  {'anchored':>8}"
+        f"{'device':<32}  {'state':<15}  {'head':>12}"
+        f"  {'stored':>9}  {'logged':>8}  {'anchored':>8}"
     )
     for row in rows:
         head = row["head"]

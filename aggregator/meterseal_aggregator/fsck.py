@@ -58,12 +58,7 @@ def _check_log(store: Store, keys: Keys) -> Iterator[str]:
     expected: dict[Hash, DeviceId | None] = {}
     for leaf, statement in store.devices.enrolments():
         expected[leaf] = None
-        try:
-            open_enrolment(statement, keys.enrolment.public)
-        except (EncodingError, SignatureInvalid) as error:
-            yield f"enrolment {leaf.hex()}: {error}"
-        if leaf_hash(statement) != leaf:
-            yield f"enrolment {leaf.hex()}: the statement's hash is another"
+        yield from _check_enrolment(leaf, statement, keys)
     for device in store.devices.all():
         expected.update(dict.fromkeys(store.records.light_hashes(device.id), device.id))
     tree = CompactRange()
@@ -80,12 +75,26 @@ def _check_log(store: Store, keys: Keys) -> Iterator[str]:
             yield f"queue: {leaf.hex()} is nothing that should be logged"
     for leaf in expected:
         yield f"log: {leaf.hex()} is neither logged nor queued"
+    yield from _check_nodes(store, nodes)
+
+
+def _check_enrolment(leaf: Hash, statement: bytes, keys: Keys) -> Iterator[str]:
+    try:
+        open_enrolment(statement, keys.enrolment.public)
+    except (EncodingError, SignatureInvalid) as error:
+        yield f"enrolment {leaf.hex()}: {error}"
+    if leaf_hash(statement) != leaf:
+        yield f"enrolment {leaf.hex()}: the statement's hash is another"
+
+
+def _check_nodes(store: Store, nodes: dict[tuple[int, int], Hash]) -> Iterator[str]:
     stored = {(level, index): node for level, index, node in store.tree.nodes()}
-    for place in sorted(stored.keys() ^ nodes.keys()):
-        yield f"log: node {place[1]} of level {place[0]} is missing or too many"
-    for place in sorted(stored.keys() & nodes.keys()):
-        if stored[place] != nodes[place]:
-            yield f"log: node {place[1]} of level {place[0]} is not the hash of its children"
+    for place in sorted(stored.keys() | nodes.keys()):
+        name = f"log: node {place[1]} of level {place[0]}"
+        if place not in stored or place not in nodes:
+            yield f"{name} is missing or too many"
+        elif stored[place] != nodes[place]:
+            yield f"{name} is not the hash of its children"
 
 
 def _check_checkpoints(store: Store, origin: str, keys: Keys) -> Iterator[str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from meterseal_aggregator.store import Store
 
 
-def head_of(
+def head_of(  # noqa: PLR0913 -- what is said, by whom, when
     store: Store,
     device: DeviceId,
     *,

@@ -48,20 +48,25 @@ def _candidates(records: Records, record: Record, this: Hash) -> Iterator[tuple[
 def _neighbours(records: Records, record: Record, this: Hash) -> Iterator[tuple[StoredRecord, str]]:
     device, epoch, seq = record.device, record.epoch, record.seq
     opens = record.kind is Kind.RESTORE
-    if not opens and seq > 0:
-        for before in records.at(device, epoch, seq - 1):
-            if before.hash != record.prev:
-                yield before, f"seq {seq} of epoch {epoch} names another record than seq {seq - 1}"
+    for before in [] if opens else records.at(device, epoch, seq - 1):
+        if before.hash != record.prev:
+            yield before, f"seq {seq} of epoch {epoch} names another record than seq {seq - 1}"
     for after in records.at(device, epoch, seq + 1):
         if after.kind != Kind.RESTORE and after.prev != this:
             yield after, f"seq {seq + 1} of epoch {epoch} names another record than seq {seq}"
-    if record.light is None:
-        return
-    n = record.light.n
-    if not opens and n > 0:
-        for before in records.light_at(device, epoch, n - 1):
-            if before.hash != record.light.hash:
-                yield before, f"light record {n} of epoch {epoch} names another one than {n - 1}"
+    if record.light is not None:
+        n, named = record.light.n, None if opens else record.light.hash
+        yield from _light_neighbours(records, record, this, n, named)
+
+
+def _light_neighbours(
+    records: Records, record: Record, this: Hash, n: int, named: Hash | None
+) -> Iterator[tuple[StoredRecord, str]]:
+    """Compare the light links; `named` is None where no neighbour is to be named."""
+    device, epoch = record.device, record.epoch
+    for before in [] if named is None else records.light_at(device, epoch, n - 1):
+        if before.hash != named:
+            yield before, f"light record {n} of epoch {epoch} names another one than {n - 1}"
     for after in records.light_at(device, epoch, n + 1):
         if after.kind != Kind.RESTORE and after.light_prev != this:
             yield after, f"light record {n + 1} of epoch {epoch} names another one than {n}"

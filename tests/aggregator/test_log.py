@@ -55,8 +55,9 @@ class Device:
             seq=Seq(0),
             hash=Hash(bytes(32)),
             light_n=0,
-            checkpoint=held
-            and CheckpointPointer(size=held.checkpoint.size, root=held.checkpoint.root),
+            checkpoint=None
+            if held is None
+            else CheckpointPointer(size=held.checkpoint.size, root=held.checkpoint.root),
         ).encode()
 
 

@@ -110,7 +110,7 @@ def test_a_transaction_that_fails_or_is_unanswered_is_made_good_by_redelivery(
 
 
 def test_a_failed_batch_leaves_nothing_behind_in_memory(stage: Stage) -> None:
-    """A transaction that fails at its commit must not leave a head in memory that is not on disk."""
+    """A transaction that fails must not leave a head in memory that is not on disk."""
     gateway = Gateway()
     stage.enrol(gateway)
     records = gateway.chain(5)

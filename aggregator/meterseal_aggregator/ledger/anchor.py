@@ -181,14 +181,12 @@ class Anchor:
             await self._transact("deploy", None, self._artifact.bytecode, size=0)
             return None
         code = await self._node.code(contract)
-        if keccak256(code) != self._artifact.code_hash:
+        expected, got = self._artifact.code_hash, keccak256(code)
+        if got != expected:
+            found = f"0x{got.hex()}" if code else "no code there: another chain, or one reset"
             raise LedgerMismatch(
-                f"contract 0x{contract.hex()}: expected code hash 0x{self._artifact.code_hash.hex()}, got "
-                + (
-                    f"0x{keccak256(code).hex()}."
-                    if code
-                    else "no code there at all: another chain, or one that was reset."
-                )
+                f"contract 0x{contract.hex()}: expected code hash 0x{expected.hex()}, got {found}. "
+                "Correct [ledger] url or contract."
             )
         return contract
 
@@ -254,7 +252,7 @@ class Anchor:
                 contract=site.contract,
                 code_hash=self._artifact.code_hash,
                 registrant=site.registrant,
-                # no check of the set here: the operator's own node is believed about its validators,
+                # no check of the set here: the operator believes its own node about them,
                 # and what the devices pin is theirs
                 validators=frozenset(extra.validators),
                 consensus=self._consensus,

@@ -121,10 +121,9 @@ class Devices:
         return self._behind("anchored_to", size, limit)
 
     def _behind(self, column: str, size: int, limit: int) -> list[Device]:
-        rows = self._db.execute(
-            f"{_SELECT} WHERE {column} < ?1 AND EXISTS (SELECT 1 FROM leaf"
+        query = (
+            f"{_SELECT} WHERE {column} < ?1 AND EXISTS (SELECT 1 FROM leaf"  # noqa: S608 -- ours
             f" WHERE leaf.device = device.id AND leaf.idx >= device.{column} AND leaf.idx < ?1)"
-            " LIMIT ?2",
-            (size, limit),
+            " LIMIT ?2"
         )
-        return [_row(row) for row in rows]
+        return [_row(row) for row in self._db.execute(query, (size, limit))]

@@ -146,7 +146,7 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StoreError(f"store {path}: cannot be opened: {error}.") from error
     try:
-        _recognise(connection, path)
+        _recognise(connection, path, create=create)
     except sqlite3.DatabaseError as error:
         connection.close()
         raise StoreError(f"store {path}: expected an aggregator's store: {error}.") from error
@@ -156,7 +156,7 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
     return connection
 
 
-def _recognise(connection: sqlite3.Connection, path: Path) -> None:
+def _recognise(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
     """Check who made the file before anything of it is changed."""
     connection.execute("PRAGMA trusted_schema = OFF")
     application = _pragma(connection, "application_id")
@@ -167,6 +167,12 @@ def _recognise(connection: sqlite3.Connection, path: Path) -> None:
             f"store {path}: expected an aggregator's store (application id {APPLICATION_ID:#x}), "
             f"got another program's database ({application:#x}). It was not touched; "
             "name another data_dir."
+        )
+    if not tables and not create:
+        # A log that begins anew under its old name would be a second history.
+        raise StoreError(
+            f"store {path}: expected an aggregator's store, found an empty database. Put the newest "
+            "store back; only for a new log, remove the file and run `meterseal-aggregator init`."
         )
     if version > VERSION:
         raise StoreError(

@@ -43,7 +43,7 @@ class Tree:
         )
         self._db.executemany(
             "INSERT INTO node (level, idx, hash) VALUES (?, ?, ?)",
-            [(n.level, n.index, n.hash) for n in above],
+            [(node.level, node.index, node.hash) for node in above],
         )
         self._db.execute("DELETE FROM queue WHERE position = ?", (position,))
 
