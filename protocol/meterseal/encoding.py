@@ -68,11 +68,15 @@ MAX_SEQUENCE_ITEMS: Final = 1024
 class _Codec(threading.local):
     """One cbor2 encoder and decoder a thread: to make them costs as much as a reading does.
 
-    Neither carries anything from one call to the next, not even after an error.
+    A decoder that failed keeps what it was in the middle of, so it is replaced after an error.
     """
 
     def __init__(self) -> None:
         self.write = cbor2.CBOREncoder(io.BytesIO()).encode_to_bytes
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin with a decoder that has read nothing."""
         self.read = cbor2.CBORDecoder(io.BytesIO()).decode_from_bytes
 
 
@@ -125,6 +129,7 @@ def load(data: bytes) -> object:
     try:
         return _CODEC.read(data)
     except Exception as error:  # cbor2's readers of tags raise TypeError, decimal.Overflow, ...
+        _CODEC.forget()
         raise EncodingError(f"CBOR item: {type(error).__name__}: {error}") from error
 
 

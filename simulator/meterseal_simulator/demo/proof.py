@@ -22,7 +22,7 @@ class Judged:
 
     Attributes:
         status: Its exit status.
-        verdict: "OK", or the code of another verdict.
+        verdict: "OK", the code of another verdict, or of TAMPERED the offence.
         culprit: Whom a TAMPERED verdict names.
         text: What it printed for people.
     """
@@ -44,7 +44,7 @@ def judge(evidence: Path, trust: Path) -> Judged:
     report = json.loads(machine.stdout)
     return Judged(
         status=machine.returncode,
-        verdict=report["verdict"],
+        verdict=report["offence"] or report["verdict"],
         culprit=report.get("culprit") or "",
         text=told.stdout,
     )

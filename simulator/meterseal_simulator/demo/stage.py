@@ -39,7 +39,7 @@ class Settings:
         speed: Simulated seconds of the house per second.
     """
 
-    read_every_s: int = 2
+    read_every_s: int = 5
     interval_s: int = 10
     anchor_every_s: int = 5
     page_port: int = 0
