@@ -58,6 +58,10 @@ class Effects(Protocol):
         """A consistency proof from `size` is needed."""
         ...
 
+    def alarmed(self) -> None:
+        """An offence was found; a person should see it."""
+        ...
+
 
 @dataclass(kw_only=True, slots=True)
 class Inbox:
@@ -191,6 +195,7 @@ class Inbox:
     async def _alarm(self, verdict: str, detail: str, ours: bytes, theirs: bytes) -> None:
         _log.error("%s: %s; both notes are kept in the store", verdict, detail)
         self.alarms[verdict] = f"{verdict}: {detail}"
+        self.effects.alarmed()
         await self.thread.run(
             receipts.keep_alarm, self.store, verdict, detail, (ours, theirs), self.now_ms()
         )

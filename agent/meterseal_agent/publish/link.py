@@ -61,6 +61,7 @@ class Link:
         self._inbox: deque[Message] = deque()
         self._stirred = asyncio.Event()
         self._connected: asyncio.Future[None] = self._loop.create_future()
+        self._connected.add_done_callback(_seen)
         self._lost: str | None = None
         self._unacknowledged: dict[int, asyncio.Future[None]] = {}
         self.dropped = 0

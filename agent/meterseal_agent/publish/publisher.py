@@ -189,11 +189,11 @@ class Publisher:
         await self._ask_if_behind(link)
         while True:
             await asyncio.sleep(_PROBE_EVERY_S)
-            waiting = self._cursors.reached > self.stored
-            if waiting and clock() - self._progress_s > _SILENCE_S:
+            if clock() - self._progress_s > _SILENCE_S:
                 self._progress_s = clock()
-                self._probed = True
-                await self._hello(link)
+                self._probed = self._cursors.reached > self.stored
+                if self._probed:
+                    await self._hello(link)
                 await self._ask_if_behind(link)
 
     async def _ask_if_behind(self, link: Link) -> None:
@@ -279,6 +279,10 @@ class Publisher:
         if self._link is not None:
             topic = device_topic(self._peer.device, Leaf.ASK)
             self._link.publish(topic, Ask(size=size).encode())
+
+    def alarmed(self) -> None:
+        """An offence was found; the page shows it."""
+        self._parts.on_change()
 
     def _resume(self) -> None:
         self._cursors.rewind(self.stored, self._newest)
