@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from meterseal.contradiction import contradiction
 from meterseal.evidence import ForkEvidence, encode_evidence
+from meterseal.records import decode_record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from meterseal.types import DeviceId
-    from meterseal_aggregator.store import Contradiction, Store
+    from meterseal_aggregator.store import Contradiction, Store, StoredRecord
 
 
 def evidence_name(store: Store, found: Contradiction) -> str:
@@ -29,6 +31,8 @@ def evidence_name(store: Store, found: Contradiction) -> str:
 def write_evidence(store: Store, folder: Path, device: DeviceId | None = None) -> list[Path]:
     """Write the evidence files that are not there yet; the store holds both records for ever.
 
+    A record that breaks another rule of its chain (an interval's root, a time that falls) froze its
+    device too, but no pair of records shows that to a stranger: it gets no file.
     Killed here, the missing files are written at the next start.
 
     Returns:
@@ -36,15 +40,19 @@ def write_evidence(store: Store, folder: Path, device: DeviceId | None = None) -
     """
     paths = []
     for found in store.records.contradictions(device):
+        record, rival = store.records.by_id(found.record), store.records.by_id(found.rival)
+        if not _convicts(record, rival):
+            continue
         path = folder / evidence_name(store, found)
         if not path.exists():
-            evidence = ForkEvidence(
-                record=store.records.by_id(found.record).data,
-                rival=store.records.by_id(found.rival).data,
-            )
-            _write(path, encode_evidence(evidence))
+            _write(path, encode_evidence(ForkEvidence(record=record.data, rival=rival.data)))
         paths.append(path)
     return paths
+
+
+def _convicts(record: StoredRecord, rival: StoredRecord) -> bool:
+    one, other = decode_record(record.data), decode_record(rival.data)
+    return contradiction(one, record.hash, other, rival.hash) is not None
 
 
 def _write(path: Path, data: bytes) -> None:

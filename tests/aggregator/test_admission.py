@@ -313,6 +313,7 @@ def test_an_interval_whose_root_is_not_that_of_its_readings_contradicts(
     answers = stage.send(gateway, gateway.interval(root=record_hash(b"another")))
 
     assert answers.counts == {"contradicts": 1}
+    assert write_evidence(stage.store, stage.folder / "evidence") == []
 
 
 def test_a_genesis_that_names_a_predecessor_needs_an_enrolment_that_names_it(
