@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 ORIGIN: Final = "origin"
 LEDGER_RETRY_S: Final = (0.5, 30.0)
-_POLL_MINED_S: Final = 0.25
+POLL_MINED_S: Final = (0.25, 5.0)
 
 
 def now_ms() -> UnixMs:
@@ -160,7 +160,7 @@ class Aggregator:
                 in_store=self.in_store,
                 now_ms=now_ms,
             )
-            away, pause_s = "", LEDGER_RETRY_S[0]
+            away, pause_s, poll_s = "", LEDGER_RETRY_S[0], POLL_MINED_S[0]
             while True:
                 try:
                     progress = await anchor.step()
@@ -177,14 +177,17 @@ class Aggregator:
                 if anchor.head_seen:
                     self._may_sign.set()
                 outbox.receipts_are_due()
-                await self._until_next(progress)
+                poll_s = min(1.5 * poll_s, POLL_MINED_S[1])
+                if progress is Progress.DONE:
+                    poll_s = POLL_MINED_S[0]
+                await self._until_next(progress, poll_s)
 
-    async def _until_next(self, progress: Progress) -> None:
+    async def _until_next(self, progress: Progress, poll_s: float) -> None:
         match progress:
             case Progress.MORE:
                 return
             case Progress.WAIT:
-                await asyncio.sleep(_POLL_MINED_S)
+                await asyncio.sleep(poll_s)
             case Progress.DONE:
                 await self._grown.wait()
                 self._grown.clear()

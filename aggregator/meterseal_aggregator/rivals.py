@@ -1,5 +1,4 @@
-"""What contradicts a record among those stored: `meterseal.contradiction`, asked of the few rows
-that can.
+"""What contradicts a record: `meterseal.contradiction`, asked of the few stored rows that can.
 
 A caller still asks whether one key signed both; only then has the device said both.
 """
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from meterseal.contradiction import contradiction
 from meterseal.records import Kind, decode_record
-
 from meterseal_aggregator.store import Status
 
 if TYPE_CHECKING:
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
     from meterseal.records import Record
     from meterseal.types import Hash
-
     from meterseal_aggregator.store import StoredRecord
     from meterseal_aggregator.store.records import Records
 

@@ -171,8 +171,9 @@ def _recognise(connection: sqlite3.Connection, path: Path, *, create: bool) -> N
     if not tables and not create:
         # A log that begins anew under its old name would be a second history.
         raise StoreError(
-            f"store {path}: expected an aggregator's store, found an empty database. Put the "
-            "newest store back; only for a new log, remove the file and run `meterseal-aggregator init`."
+            f"store {path}: expected an aggregator's store, found an empty database. "
+            "Put the newest store back; only for a new log, remove the file and run "
+            "`meterseal-aggregator init`."
         )
     if version > VERSION:
         raise StoreError(
