@@ -97,7 +97,7 @@ def fsck(options: argparse.Namespace) -> int:
             print(f"{fault.where}: {fault.message}")
         print(
             f"{len(report.faults)} faults in {report.records} records, {report.intervals} "
-            f"intervals, {report.epochs + 1} epochs; {report.logged} logged, "
+            f"intervals, {report.epochs} epochs; {report.logged} logged, "
             f"{report.anchored} anchored, {report.aside} set aside"
         )
     return _EXIT_FAULT if report.faults else _EXIT_OK

@@ -231,6 +231,11 @@ class FaultyConnection(sqlite3.Connection):
         return cursor
 
 
+def any_thread(path: Path) -> sqlite3.Connection:
+    """For tests where the store's thread and the test take turns, never at once."""
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+
 def faulty_connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, factory=FaultyConnection)
     connection.execute("PRAGMA journal_mode = WAL")

@@ -136,6 +136,7 @@ def _follow(
     before = walk.head
     if isinstance(record.body, Restore):
         before = _base(connection, record, key)
+    if walk.head is None or walk.head.epoch != record.epoch:
         walk.epochs += 1
     walk.head = chain.advance(before, record, true_hash)
     _follow_keys(walk, record, true_hash)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ from meterseal_agent.publish.settings import Peer
 from meterseal_agent.store import receipts
 from meterseal_agent.store.schema import place
 from meterseal_agent.store.thread import StoreThread
-from support.device import DEVICE, KEY, Bench
+from support.device import DEVICE, KEY, Bench, any_thread
 from support.small_log import NOW_MS, SmallLog
 
 if TYPE_CHECKING:
@@ -112,11 +111,6 @@ class Talk:
         head = self.bench.store.tip.head
         assert head is not None
         self.publisher.released(place(head.epoch, head.seq))
-
-
-def any_thread(path: Path) -> sqlite3.Connection:
-    """The publisher works in the store's thread, the test reads in its own; never at once."""
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
 @pytest.fixture
