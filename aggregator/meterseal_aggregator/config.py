@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meterseal.ledger.header import Consensus
 from meterseal_aggregator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ class Ledger:
     confirmations: int
     gas_limit_max: int
     fee_per_gas_max_wei: int
+
+    @property
+    def consensus(self) -> Consensus:
+        """How sealed blocks are written; asked only where `finality` is not "blocks"."""
+        return Consensus(self.finality)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,16 +16,17 @@ from meterseal.merkle import root_from
 from meterseal.messages import Ask, Hello, Reject, RejectCode
 from meterseal.records import record_hash
 from meterseal.topics import CheckpointTopic, DeviceTopic, Leaf, parse_topic
-from meterseal_aggregator.admission import Admission, Outcome
+from meterseal_aggregator.admission import Admission
 from meterseal_aggregator.receipts import asked
+from meterseal_aggregator.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from meterseal.types import DeviceId, UnixMs
-    from meterseal_aggregator.admission import Verdict
     from meterseal_aggregator.broker import Delivery
     from meterseal_aggregator.store import Store
+    from meterseal_aggregator.verdict import Verdict
 
 REJECTS_MAX: Final = 16
 """Rejects to one device from one batch; more of them are counted and not sent."""

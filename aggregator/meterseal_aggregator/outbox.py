@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from meterseal.messages import Reject, Want
 from meterseal.records import Publishes
 from meterseal.topics import Leaf, checkpoint_topic, device_topic
-from meterseal_aggregator.admission import read_point
+from meterseal_aggregator.devicestate import read_point
 from meterseal_aggregator.heads import head_of
 from meterseal_aggregator.receipts import Page, anchored_page, logged_page
 from meterseal_aggregator.wants import missing

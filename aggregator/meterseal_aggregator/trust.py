@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meterseal.checkpoint import LogPolicy, Witness
-from meterseal.ledger.header import Consensus
 from meterseal.ledger.proof import LedgerPolicy
 from meterseal.policy import TrustPolicy, format_policy
-from meterseal_aggregator.ledger.anchor import CONTRACT, REGISTRANT, VALIDATORS
 from meterseal_aggregator.ledger.contract import load_artifact
+from meterseal_aggregator.ledger.site import CONTRACT, REGISTRANT, VALIDATORS
 from meterseal_aggregator.sequencer import log_signer, operator_witness
 
 if TYPE_CHECKING:
@@ -55,5 +54,5 @@ def _ledger(store: Store, config: Config) -> LedgerPolicy | None:
         validators=frozenset(
             validators[at : at + _ADDRESS] for at in range(0, len(validators), _ADDRESS)
         ),
-        consensus=Consensus(config.ledger.finality),
+        consensus=config.ledger.consensus,
     )

@@ -19,19 +19,18 @@ transactions of one step only one is ever executed.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from meterseal.errors import ProtocolError
-from meterseal.ledger.header import Consensus, ExtraData, Header
-from meterseal.ledger.keccak import keccak256
+from meterseal.ledger.header import ExtraData, Header
 from meterseal.ledger.proof import LedgerPolicy, anchored_root
-from meterseal.ledger.slot import log_id
 from meterseal.merkle import consistency_path_from, root_from
-from meterseal_aggregator.errors import LedgerMismatch, LedgerRefused, LedgerUnavailable
+from meterseal_aggregator.errors import LedgerMismatch, LedgerUnavailable
 from meterseal_aggregator.ledger import contract as calls
-from meterseal_aggregator.store import Anchored, Journaled, Sent
+from meterseal_aggregator.ledger.sender import Sender
+from meterseal_aggregator.ledger.site import Site, Survey
+from meterseal_aggregator.store import Anchored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,26 +43,6 @@ if TYPE_CHECKING:
     from meterseal_aggregator.store import InStore, Store
 
 log = logging.getLogger(__name__)
-CONTRACT: Final = "ledger contract"
-CHAIN_ID: Final = "ledger chain id"
-REGISTRANT: Final = "ledger registrant"
-VALIDATORS: Final = "ledger validators"
-_NOBODY: Final = bytes(20)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """Where our log stands on the ledger.
-
-    Attributes:
-        contract: Address of the log contract.
-        registrant: Who registered the log: part of its id.
-        log_id: The log's name in the contract.
-    """
-
-    contract: bytes
-    registrant: bytes
-    log_id: Hash
 
 
 class Progress(Enum):
@@ -98,6 +77,15 @@ class Anchor:
         self._node = node
         self._in_store = in_store
         self._now_ms = now_ms
+        self._sender = Sender(chain_id=config.chain_id, node=node, in_store=in_store, now_ms=now_ms)
+        self._survey = Survey(
+            origin=origin,
+            config=config,
+            artifact=artifact,
+            node=node,
+            sender=self._sender,
+            in_store=in_store,
+        )
         self._site: Site | None = None  # owned by the anchor task
         self.head_seen = False
 
@@ -112,94 +100,9 @@ class Anchor:
             LedgerMismatch: This is not our ledger or not our log; nobody may sign any more.
         """
         if self._site is None:
-            self._site = await self._find_site()
+            self._site = await self._survey.find()
             return Progress.WAIT if self._site is None else Progress.MORE
         return await self._advance(self._site)
-
-    # -- step 1: chain, contract, registration ---------------------------------------------------
-
-    async def _find_site(self) -> Site | None:
-        chain_id = await self._node.chain_id()
-        if chain_id != self._config.chain_id:
-            raise LedgerMismatch(
-                f"ledger {self._config.url}: expected chain id {self._config.chain_id}, got "
-                f"{chain_id}. Correct [ledger] url or chain_id."
-            )
-        contract = await self._contract()
-        if contract is None:
-            return None
-        registrant = await self._in_store(lambda store: store.fact(REGISTRANT)) or self._node.sender
-        identity = log_id(
-            chain_id=chain_id, contract=contract, registrant=registrant, origin=self._origin
-        )
-        anchorer = await self._node.anchorer(contract, identity)
-        if anchorer == _NOBODY and registrant == self._node.sender:
-            await self._transact("register", contract, calls.register(self._origin), size=0)
-            return None
-        if anchorer != self._node.sender:
-            raise LedgerMismatch(
-                f"contract 0x{contract.hex()}: expected 0x{self._node.sender.hex()} to anchor "
-                f"{self._origin}, got 0x{anchorer.hex()}. Check ledger.key, or hand the log over."
-            )
-        validators = await self._validators()
-        await self._in_store(
-            lambda store: _pin_site(store, chain_id, contract, registrant, validators)
-        )
-        log.info("ledger: log %s is registered at contract 0x%s", self._origin, contract.hex())
-        return Site(contract=contract, registrant=registrant, log_id=identity)
-
-    async def _validators(self) -> bytes:
-        """Read who seals blocks now, for the trust file; joined addresses, empty without seals."""
-        if self._config.finality == "blocks":
-            return b""
-        header = await self._node.header(await self._node.height())
-        try:
-            extra = ExtraData.parse(Header.parse(header).extra_data, self._consensus)
-        except ProtocolError as error:
-            raise LedgerMismatch(
-                f"ledger {self._config.url}: expected blocks sealed as {self._consensus.value} "
-                f"writes them: {error}. On a chain without seals set [ledger] finality = "
-                '"blocks".'
-            ) from error
-        return b"".join(sorted(extra.validators))
-
-    @property
-    def _consensus(self) -> Consensus:
-        return Consensus(self._config.finality)
-
-    async def _contract(self) -> bytes | None:
-        """Find the contract, or deploy it and come back."""
-        pinned = await self._in_store(lambda store: store.fact(CONTRACT))
-        named = self._config.contract and bytes.fromhex(self._config.contract[2:])
-        if pinned and named and pinned != named:
-            raise LedgerMismatch(
-                f"[ledger] contract: this log is anchored at 0x{pinned.hex()}, the configuration "
-                f"names 0x{named.hex()}. A log keeps its contract; correct the configuration."
-            )
-        contract = pinned or named or await self._deployed()
-        if contract is None:
-            await self._transact("deploy", None, self._artifact.bytecode, size=0)
-            return None
-        code = await self._node.code(contract)
-        expected, got = self._artifact.code_hash, keccak256(code)
-        if got != expected:
-            found = f"0x{got.hex()}" if code else "no code there: another chain, or one reset"
-            raise LedgerMismatch(
-                f"contract 0x{contract.hex()}: expected code hash 0x{expected.hex()}, got {found}. "
-                "Correct [ledger] url or contract."
-            )
-        return contract
-
-    async def _deployed(self) -> bytes | None:
-        """Find a deployment of ours that was mined, perhaps after we were killed."""
-        entries = await self._in_store(lambda store: store.journal.entries())
-        for entry in entries:
-            if entry.purpose == "deploy" and entry.state in {Sent.OPEN, Sent.MINED}:
-                receipt = await self._node.receipt(entry.hash)
-                if receipt is not None and receipt.succeeded:
-                    await self._settle(entry, Sent.MINED, f"block {receipt.block}")
-                    return calls.deployed_address(self._node.sender, entry.nonce)
-        return None
 
     # -- steps 2 to 5 ----------------------------------------------------------------------------
 
@@ -212,7 +115,7 @@ class Anchor:
         newest = await self._in_store(lambda store: store.tree.checkpoint())
         confirmed = await self._in_store(lambda store: store.journal.anchored())
         if newest is None or newest.size <= size:
-            await self._close_journal()
+            await self._sender.settle_open()
             found = 0 if confirmed is None else confirmed.size
             return Progress.DONE if found >= size else Progress.WAIT
 
@@ -222,7 +125,7 @@ class Anchor:
         payload = calls.anchor(
             site.log_id, size, newest.size, newest.root, await self._in_store(path)
         )
-        await self._transact("anchor", site.contract, payload, size=newest.size)
+        await self._sender.transact("anchor", site.contract, payload, size=newest.size)
         return Progress.WAIT
 
     async def _confirm(self, site: Site, block: int) -> None:
@@ -246,7 +149,7 @@ class Anchor:
     def _check_proof(self, site: Site, proof: LedgerProof, size: int, root: Hash) -> None:
         """Hold a proof against what the node said, with the code that the devices run."""
         try:
-            extra = ExtraData.parse(Header.parse(proof.header).extra_data, self._consensus)
+            extra = ExtraData.parse(Header.parse(proof.header).extra_data, self._config.consensus)
             policy = LedgerPolicy(
                 chain_id=self._config.chain_id,
                 contract=site.contract,
@@ -255,7 +158,7 @@ class Anchor:
                 # no check of the set here: the operator believes its own node about them,
                 # and what the devices pin is theirs
                 validators=frozenset(extra.validators),
-                consensus=self._consensus,
+                consensus=self._config.consensus,
             )
             fact = anchored_root(proof, policy, self._origin, size)
         except ProtocolError as error:
@@ -267,70 +170,6 @@ class Anchor:
                 f"ledger {self._config.url}: says root {root.hex()} at size {size} and proves "
                 f"{fact.root.hex() if fact.root else 'none'}"
             )
-
-    # -- transactions ----------------------------------------------------------------------------
-
-    async def _transact(self, purpose: str, to: bytes | None, payload: bytes, *, size: int) -> None:
-        """Send a transaction unless one is under way (steps 4 and 5)."""
-        mined = await self._node.nonce()
-        for entry in await self._in_store(lambda store: store.journal.open()):
-            if not await self._resolve(entry, mined):
-                return
-        try:
-            signed = await self._node.sign(
-                chain_id=self._config.chain_id, to=to, payload=payload, nonce=mined
-            )
-        except LedgerRefused as refusal:
-            raise LedgerUnavailable(f"ledger: {purpose} would fail: {refusal}") from refusal
-        entry = Journaled(
-            purpose=purpose,
-            size=size,
-            nonce=signed.nonce,
-            hash=signed.hash,
-            raw=signed.raw,
-            state=Sent.OPEN,
-        )
-        await self._in_store(lambda store: _journal(store, entry, self._now_ms()))
-        # Killed here, the transaction is durable and unsent: `_resolve` will send it.
-        await self._send(entry)
-
-    async def _resolve(self, entry: Journaled, mined: int) -> bool:
-        """Find out what became of an open transaction.
-
-        Returns:
-            True once it is settled, False while it waits to be mined.
-        """
-        receipt = await self._node.receipt(entry.hash)
-        if receipt is not None:
-            state = Sent.MINED if receipt.succeeded else Sent.FAILED
-            await self._settle(entry, state, f"block {receipt.block}, gas {receipt.gas_used}")
-            return True
-        if entry.nonce < mined:
-            await self._settle(entry, Sent.REPLACED, "another transaction took the nonce")
-            return True
-        await self._send(entry)
-        return False
-
-    async def _send(self, entry: Journaled) -> None:
-        try:
-            await self._node.send(entry.raw)
-        except LedgerRefused as refusal:
-            await self._settle(entry, Sent.FAILED, refusal.message[:200])
-            raise LedgerUnavailable(f"ledger: {entry.purpose} was refused: {refusal}") from refusal
-
-    async def _close_journal(self) -> None:
-        """Settle what is still open once the contract has all that we know (step 4)."""
-        entries = await self._in_store(lambda store: store.journal.open())
-        if entries:
-            mined = await self._node.nonce()
-            for entry in entries:
-                await self._resolve(entry, mined)
-
-    async def _settle(self, entry: Journaled, state: Sent, note: str) -> None:
-        if state is not entry.state:
-            await self._in_store(lambda store: _settle(store, entry.hash, state, note))
-            level = logging.WARNING if state is Sent.FAILED else logging.INFO
-            log.log(level, "ledger: %s of size %d: %s, %s", entry.purpose, entry.size, state, note)
 
 
 def check_head(store: Store, size: int, root: Hash) -> None:
@@ -352,27 +191,6 @@ def check_head(store: Store, size: int, root: Hash) -> None:
         )
 
 
-def _pin_site(
-    store: Store, chain_id: int, contract: bytes, registrant: bytes, validators: bytes
-) -> None:
-    with store.write():
-        if validators:
-            store.pin(VALIDATORS, validators)
-        store.pin(CHAIN_ID, chain_id.to_bytes(8, "big"))
-        store.pin(CONTRACT, contract)
-        store.pin(REGISTRANT, registrant)
-
-
 def _keep(store: Store, anchored: Anchored, now_ms: UnixMs) -> None:
     with store.write():
         store.journal.add_anchored(anchored, now_ms)
-
-
-def _journal(store: Store, entry: Journaled, now_ms: UnixMs) -> None:
-    with store.write():
-        store.journal.add(entry, now_ms)
-
-
-def _settle(store: Store, transaction: Hash, state: Sent, note: str) -> None:
-    with store.write():
-        store.journal.settle(transaction, state, note)
