@@ -21,7 +21,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def vectors() -> Callable[[str], Path]:
-    """Find a shared vector or recording, e.g. `vectors("vectors/cctv/ed25519/ed25519vectors.json")`.
+    """Find a shared vector or recording, e.g. `vectors("vectors/rfc8032/rfc8032_7_1.json")`.
 
     They are read in place below METERSEAL_VECTORS (default: ../shared) and never copied here.
     """

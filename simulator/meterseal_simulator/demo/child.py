@@ -131,10 +131,10 @@ class Child:
 
 def _read_first_line(stream: IO[bytes], lines: list[bytes], log: Path) -> None:
     """Hand over the first line, then copy the rest to the log until the stream ends."""
-    first = stream.readline()
-    if first:
-        lines.append(first)
-    with log.open("ab") as sink:
+    with stream, log.open("ab") as sink:
+        first = stream.readline()
+        if first:
+            lines.append(first)
         for line in stream:
             sink.write(line)
             sink.flush()

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from meterseal.checkpoint import Checkpoint, sign_checkpoint
 from meterseal.evidence import ReadingEvidence, decode_evidence, encode_evidence
@@ -128,7 +129,7 @@ def sign_another_reading(stage: Stage, seq: int) -> TamperCase:
 
 
 def _publish(stage: Stage, topic: str, payload: bytes) -> None:
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="forger")
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="forger")
     client.connect("127.0.0.1", stage.broker_port)
     client.loop_start()
     client.publish(topic, payload, qos=1).wait_for_publish(EVIDENCE_WITHIN_S)
