@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from meterseal.records import MeterIdentity
     from meterseal_agent.config import MeterConfig
     from meterseal_agent.poll import MeterHealth, MeterSample
-    from meterseal_agent.sign import Tip
     from meterseal_agent.status.view import RecordState
     from meterseal_agent.store.schema import Place
+    from meterseal_agent.tip import Tip
 
 
 def meter_views(

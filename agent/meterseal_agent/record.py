@@ -32,8 +32,9 @@ from meterseal.records import (
     RestoreReason,
 )
 from meterseal.types import Seq, UnixMs
-from meterseal_agent.sign import Close, Draft, Reopen, Stamp, Tip
+from meterseal_agent.sign import Close, Draft, Reopen, Stamp
 from meterseal_agent.store.store import Entry
+from meterseal_agent.tip import Tip
 
 if TYPE_CHECKING:
     from meterseal.chain import Head
@@ -175,7 +176,8 @@ class Planner:
         if not answered and memory.dark is None:
             memory = replace(memory, dark=(last_ms, GapReason.NO_METER_ANSWERED))
         end = tip.end
-        if end is not None and stamp.time > end + _tolerance_ms(tip):
+        # An interval in which nothing was recorded is dark time: it gets no record of its own.
+        if end is not None and tip.leaves and stamp.time > end + _tolerance_ms(tip):
             tip, memory = yield from _gap(tip, stamp, memory, until_ms=end)
             tip = yield from _close(tip, stamp, checkpoint=checkpoint, states=memory.states)
         memory = replace(memory, states=_states(snapshot))

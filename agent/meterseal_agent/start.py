@@ -1,4 +1,4 @@
-"""How a run begins: is this store the newest, and if not, behind what does the next epoch open?
+"""How a run begins: whether this store is the newest, and behind what an epoch opens if not.
 
 - A store proved newest by the marker, or born together with its key, starts at once; an answer
   that comes later is acted on when it comes.

@@ -6,6 +6,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+
 from meterseal_agent.keyfile import KeyFileError, create_key, load_key
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def test_a_key_that_others_may_read_is_refused_with_the_command_that_mends_it(
     create_key(tmp_path / "device.key")
     (tmp_path / "device.key").chmod(0o440)
 
-    with pytest.raises(KeyFileError, match="expected mode 0400, got 0440.*chmod 400"):
+    with pytest.raises(KeyFileError, match=r"expected mode 0400, got 0440.*chmod 400"):
         load_key(tmp_path / "device.key")
 
 

@@ -78,7 +78,9 @@ def test_closing_and_next_opening_are_one_value_of_one_record(bench: Bench) -> N
     assert energy_wh(rows[1]) == (60, 0)
 
 
-def test_an_agent_that_starts_on_a_boundary_closes_a_whole_interval_without_opening(bench: Bench) -> None:
+def test_an_agent_that_starts_on_a_boundary_closes_a_whole_interval_without_opening(
+    bench: Bench,
+) -> None:
     bench.turn_on()
     bench.read(after_ms=0)
     for _ in range(6):
@@ -150,8 +152,24 @@ def test_silence_over_a_boundary_is_stated_in_each_interval(bench: Bench) -> Non
 
     gaps = [gap for gap in bodies(bench, Gap) if isinstance(gap, Gap)]
 
-    assert [gap.end for gap in gaps[:1]] == [NOON_MS + 60_000]
+    assert gaps[0].end == NOON_MS + 60_000
     assert gaps[1].start == gaps[0].end
+
+
+def test_silence_over_many_intervals_is_one_gap_and_closes_only_what_was_open(
+    bench: Bench,
+) -> None:
+    bench.turn_on()
+    bench.read(SILENT, after_ms=200_000)
+    bench.read(SILENT)
+
+    bench.read()
+
+    spans = [(each.start - NOON_MS, each.end - NOON_MS) for each in bench.intervals()]
+    found = [gap for gap in bodies(bench, Gap) if isinstance(gap, Gap)]
+    gaps = [(gap.start - NOON_MS, gap.end - NOON_MS) for gap in found]
+    assert spans == [(0, 60_000)]
+    assert gaps == [(0, 60_000), (60_000, 220_000)]
 
 
 def test_one_silent_meter_of_two_does_not_hide_the_other(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from meterseal.errors import ProtocolError
 from meterseal.records import Kind, Light, Record, open_record, record_hash
 from meterseal.statements import open_head
 from meterseal.types import Seq
-from meterseal_agent.sign import head_at
+from meterseal_agent.tip import head_at
 
 if TYPE_CHECKING:
     from meterseal.chain import Head

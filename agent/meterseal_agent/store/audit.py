@@ -28,9 +28,9 @@ from meterseal.records import (
     record_hash,
 )
 from meterseal.types import DeviceId, Hash, PublicKey, Seq
-from meterseal_agent.sign import head_at
 from meterseal_agent.store.load import base_of
 from meterseal_agent.store.schema import Place, place, unplace
+from meterseal_agent.tip import head_at
 
 if TYPE_CHECKING:
     import sqlite3

@@ -14,8 +14,8 @@ from meterseal.errors import ChainError, ProtocolError
 from meterseal.records import Kind, Light, Manifest, Record, Restore, open_record, record_hash
 from meterseal.types import ZERO_HASH, DeviceId, Hash, PublicKey
 from meterseal_agent.errors import StoreError
-from meterseal_agent.sign import Tip, head_at
 from meterseal_agent.store.schema import NOWHERE, Place, place
+from meterseal_agent.tip import Tip, head_at
 
 if TYPE_CHECKING:
     import sqlite3

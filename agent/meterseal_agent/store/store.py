@@ -22,7 +22,7 @@ from meterseal.errors import ProtocolError
 from meterseal.keys import SigningKey, device_id
 from meterseal.records import Record, open_record, record_hash
 from meterseal_agent.errors import StoreError
-from meterseal_agent.sign import Draft, Signed, Stamp, Tip, sign
+from meterseal_agent.sign import Draft, Signed, Stamp, sign
 from meterseal_agent.store import schema
 from meterseal_agent.store.errors import StoreBroken, translated
 from meterseal_agent.store.load import load
@@ -33,6 +33,8 @@ from meterseal_agent.store.schema import NOWHERE, Connect, Place, place
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
+
+    from meterseal_agent.tip import Tip
 
 
 T = TypeVar("T")

@@ -121,7 +121,7 @@ class Device(RuleBasedStateMachine):
 
 
 Device.TestCase.settings = settings(
-    max_examples=15,
+    max_examples=60,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

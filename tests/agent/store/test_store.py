@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from meterseal_agent.sign import Tip
+    from meterseal_agent.tip import Tip
 
 
 @pytest.fixture
