@@ -21,8 +21,8 @@ from meterseal_agent.profiles.sunspec import (
     HEADER,
     MARK,
     MODELS_MAX,
-    text,
 )
+from meterseal_agent.profiles.words import text
 
 if TYPE_CHECKING:
     from meterseal_agent.config import MeterConfig

@@ -18,19 +18,21 @@ from meterseal_agent.bus.frame import Request
 from meterseal_agent.errors import MeterError, MeterExchangedError
 from meterseal_agent.poll.discover import discover, headers_at
 from meterseal_agent.profiles.layout import Layout, make_layout
+from meterseal_agent.profiles.model import Text
 from meterseal_agent.profiles.sunspec import HEADER, sunspec_layout
-from meterseal_agent.profiles.words import REGISTERS, arrange, number
+from meterseal_agent.profiles.words import REGISTERS, arrange, number, text
 
 if TYPE_CHECKING:
     from meterseal_agent.config import MeterConfig
     from meterseal_agent.profiles import Profile
-    from meterseal_agent.profiles.model import Field, Point
+    from meterseal_agent.profiles.model import Field, Point, TextExpectation
     from meterseal_agent.profiles.words import Order
 
 Read = Callable[[Request], Awaitable[bytes]]
 
 # "I do not have that": illegal function, address or value. Anything else is a fault.
 _ABSENT_CODES = frozenset({1, 2, 3})
+_TEXT_MAX = 32
 _ENERGY_UNITS = frozenset({"Wh", "varh"})
 
 
@@ -91,16 +93,18 @@ async def optional(read: Read, request: Request) -> bytes | None:
 async def _identify_registers(read: Read, meter: MeterConfig, profile: Profile) -> Known:
     order = await _word_order(read, meter, profile)
     factor = await _energy_factor(read, meter, profile, order)
-    serial, sentinel = await _serial(read, meter, profile)
+    serial, sentinel = await _told(read, meter, profile.serial)
     coded = await _check_code(read, meter, profile)
+    typed = await _check_text(read, meter, profile)
+    firmware, _ = await _told(read, meter, profile.firmware)
     points = [_adjusted(point, meter, order, factor) for point in _wanted(profile, meter)]
     return Known(
         make=profile.make,
         model=profile.model,
         serial=serial,
-        firmware="",
+        firmware=firmware,
         layout=make_layout(meter.address, points, profile.limits),
-        sentinel=sentinel or coded,
+        sentinel=sentinel or coded or typed,
     )
 
 
@@ -159,16 +163,22 @@ async def _energy_factor(
     return setting.factors[int(value)]
 
 
-async def _serial(read: Read, meter: MeterConfig, profile: Profile) -> tuple[str, Sentinel | None]:
-    field = profile.serial
+async def _told(
+    read: Read, meter: MeterConfig, field: Field | Text | None
+) -> tuple[str, Sentinel | None]:
+    """Read what a meter says about itself: a number or a text; "" where it has none."""
     if field is None:
         return "", None
     request = _request(meter, field)
     words = await optional(read, request)
-    value = None if words is None else number(words, field.word_type, field.order, field.absent)
-    if words is None or not value:
+    if words is None:
         return "", None
-    return str(int(value)), Sentinel(request=request, words=words)
+    if isinstance(field, Text):
+        said = text(words)[:_TEXT_MAX]
+    else:
+        value = number(words, field.word_type, field.order, field.absent)
+        said = str(int(value)) if value else ""
+    return said, Sentinel(request=request, words=words) if said else None
 
 
 async def _check_code(read: Read, meter: MeterConfig, profile: Profile) -> Sentinel | None:
@@ -189,6 +199,29 @@ async def _check_code(read: Read, meter: MeterConfig, profile: Profile) -> Senti
             f"{profile.model}, got 0x{words.hex()}. Choose the profile of the meter that is there."
         )
     return Sentinel(request=request, words=words)
+
+
+async def _check_text(read: Read, meter: MeterConfig, profile: Profile) -> Sentinel | None:
+    """Hold the type that the meter names itself against those of the profile."""
+    if profile.text is None:
+        return None
+    request = _request(meter, profile.text.field)
+    words = await optional(read, request)
+    if words is None or not any(words):
+        return None
+    if not fits(words, profile.text):
+        expected = " or ".join(f'"{one}"' for one in profile.text.expect)
+        raise MeterError(
+            f"{meter.where} profile: expected a type that begins with {expected} of a "
+            f'{profile.make} {profile.model}, got "{text(words)}". '
+            "Choose the profile of the meter that is there."
+        )
+    return Sentinel(request=request, words=words)
+
+
+def fits(words: bytes, expectation: TextExpectation) -> bool:
+    """Tell whether the characters begin with one of the expected texts."""
+    return any(words.startswith(one.encode("ascii")) for one in expectation.expect)
 
 
 async def _identify_sunspec(read: Read, meter: MeterConfig, profile: Profile) -> Known:
@@ -222,10 +255,6 @@ async def _identify_sunspec(read: Read, meter: MeterConfig, profile: Profile) ->
     )
 
 
-def _request(meter: MeterConfig, field: Field) -> Request:
-    return Request(
-        unit=meter.address,
-        function=field.function,
-        address=field.address,
-        count=REGISTERS[field.word_type],
-    )
+def _request(meter: MeterConfig, field: Field | Text) -> Request:
+    count = field.registers if isinstance(field, Text) else REGISTERS[field.word_type]
+    return Request(unit=meter.address, function=field.function, address=field.address, count=count)

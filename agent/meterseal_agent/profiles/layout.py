@@ -104,12 +104,12 @@ def make_layout(
     """
     spans = list(blocks)
     for point in points:
-        span = _span(point.field)
+        span = span_of(point)
         if not any(_holds(block, span) for block in blocks):
             spans.append(span)
     requests = plan(unit, spans, limits)
     billing = [point for point in points if point.billing] or list(points)
-    stamp = min(_request_of(requests, point.field) for point in billing) if billing else 0
+    stamp = min(_request_of(requests, span_of(point)) for point in billing) if billing else 0
     return Layout(requests=requests, points=tuple(points), fixed=tuple(fixed), stamp=stamp)
 
 
@@ -154,8 +154,13 @@ def _value(point: Point, words: bytes, scale: bytes | None) -> int | None:
     return value
 
 
-def _span(field: Field) -> Span:
-    return Span(function=field.function, address=field.address, count=REGISTERS[field.word_type])
+def span_of(point: Point) -> Span:
+    """List the registers that must come together: the value's, and its scale factor."""
+    field = point.field
+    first, end = field.address, field.address + REGISTERS[field.word_type]
+    if point.scale is not None:
+        first, end = min(first, point.scale), max(end, point.scale + 1)
+    return Span(function=field.function, address=first, count=end - first)
 
 
 def _holds(block: Span, span: Span) -> bool:
@@ -163,10 +168,9 @@ def _holds(block: Span, span: Span) -> bool:
     return same and block.address <= span.address and span.end <= block.end
 
 
-def _request_of(requests: Sequence[Request], field: Field) -> int:
-    span = _span(field)
+def _request_of(requests: Sequence[Request], span: Span) -> int:
     for index, request in enumerate(requests):
         block = Span(function=request.function, address=request.address, count=request.count)
         if _holds(block, span):
             return index
-    raise LookupError(f"register {field.address} was not planned")
+    raise LookupError(f"register {span.address} was not planned")

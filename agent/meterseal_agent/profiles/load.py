@@ -1,12 +1,14 @@
-"""From a profile's TOML text to a Profile, strictly: units, types and addresses are never guessed.
+"""From a profile's TOML text to Profiles, strictly: units, types and addresses are never guessed.
 
-Numbers that scale are texts ("0.1"), so that no binary float ever stands between a register and a
-watt-hour.
+One file is one register map. Its first model is named as the file; each [[also]] is a further model
+with exactly this map. Numbers that scale are texts ("0.1"), so that no binary float ever stands
+between a register and a watt-hour.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from meterseal.types import Hash
@@ -14,9 +16,15 @@ from meterseal_agent.bus.frame import REGISTERS_MAX
 from meterseal_agent.bus.plan import Limits
 from meterseal_agent.bus.settings import Pace
 from meterseal_agent.errors import ProfileError
-from meterseal_agent.profiles.fields import Defaults, read_field, read_points
+from meterseal_agent.profiles.check import check_map, map_hash
+from meterseal_agent.profiles.fields import Defaults, read_absent, read_field, read_points
+from meterseal_agent.profiles.identity import (
+    read_expected_numbers,
+    read_expected_texts,
+    read_identity,
+)
 from meterseal_agent.profiles.model import (
-    Expectation,
+    Factory,
     OrderSetting,
     PrefixSetting,
     Profile,
@@ -27,19 +35,22 @@ from meterseal_agent.profiles.words import REGISTERS, SUNSPEC_ABSENT, WordType
 from meterseal_agent.tables import open_document
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from meterseal_agent.bus.frame import Function
-    from meterseal_agent.profiles.model import Field, Point
+    from meterseal_agent.profiles.model import Point
     from meterseal_agent.profiles.words import Order
     from meterseal_agent.tables import Table
 
 SOURCE_KINDS = ("vendor document", "standard", "code", "recording")
-_WORD_MAX = 0xFFFF
+_ADDRESS_MAX = 0xFFFF
+_CODE_SOURCES_MIN = 2
+_BAUDS = (110, 1_000_000)
 
 
-def parse_profile(data: bytes, source: Path) -> Profile:
-    """Read a profile from its file's bytes.
+def parse_profiles(data: bytes, source: Path) -> tuple[Profile, ...]:
+    """Read a file: the model it is named after, then those of its [[also]].
 
     Raises:
         ProfileError: It is not a profile, or contradicts itself.
@@ -49,36 +60,95 @@ def parse_profile(data: bytes, source: Path) -> Profile:
     except UnicodeDecodeError as error:
         raise ProfileError(f"{source}: expected UTF-8 text, got other bytes") from error
     top = open_document(text, source, ProfileError)
+    first = _read_first(top, source.stem, Hash(hashlib.sha256(data).digest()))
+    others = _read_also(top, first)
+    top.done()
+    check_map(top, first)
+    return (first, *others)
+
+
+def parse_profile(data: bytes, source: Path) -> Profile:
+    """Read the first model of a file.
+
+    Raises:
+        ProfileError: It is not a profile, or contradicts itself.
+    """
+    return parse_profiles(data, source)[0]
+
+
+def _read_first(top: Table, stem: str, digest: Hash) -> Profile:
     name = top.text("id")
-    if name != source.stem:
-        top.fail("id", f'the file\'s name "{source.stem}"', name)
+    if name != stem:
+        top.fail("id", f'the file\'s name "{stem}"', name)
     sunspec = top.choice("kind", ("registers", "sunspec")) == "sunspec"
     defaults = _read_defaults(top, sunspec=sunspec)
-    limits, pace = _read_line(top)
+    limits, pace, factory, note = _read_line(top)
     points = () if sunspec else _read_quantities(top, defaults)
-    identity = top.table("identity")
-    profile = Profile(
+    models = read_models(top.tables("sunspec"), defaults) if sunspec else ()
+    identity = read_identity(top.table("identity"), defaults)
+    return Profile(
         name=name,
         make=top.text("make"),
         model=top.text("model"),
-        hash=Hash(hashlib.sha256(data).digest()),
+        hash=digest,
+        map=stem,
+        map_hash=map_hash(points, models),
         verified_on_hardware=top.take("verified_on_hardware", bool, "true or false"),
         sources=_read_sources(top),
         limits=limits,
         pace=pace,
+        direction=top.choice("direction", ("meter", "inverter"), "meter"),
+        factory=factory,
         points=points,
-        models=read_models(top.tables("sunspec"), defaults) if sunspec else (),
-        serial=None if identity is None else _read_serial(identity, defaults),
-        code=None if identity is None else _read_code(identity, defaults),
+        models=models,
+        serial=identity.serial,
+        firmware=identity.firmware,
+        code=identity.code,
+        text=identity.text,
         order_setting=_read_order_setting(top.table("word_order"), defaults),
         prefix_setting=_read_prefix(top.table("energy_prefix"), defaults),
-        notes=top.text("notes") if top.has("notes") else "",
+        notes=top.text("notes", "-") if top.has("notes") else "",
+        line_note=note,
     )
-    if identity is not None:
-        identity.done()
-    top.done()
-    _check(top, profile)
-    return profile
+
+
+def _read_also(top: Table, first: Profile) -> tuple[Profile, ...]:
+    names = {first.name}
+    others = []
+    for table in top.tables("also"):
+        name = table.text("id")
+        if name in names:
+            table.fail("id", "a name of its own", name)
+        names.add(name)
+        other = replace(
+            first,
+            name=name,
+            make=table.text("make", first.make),
+            model=table.text("model"),
+            verified_on_hardware=table.take(
+                "verified_on_hardware", bool, "true or false", default=False
+            ),
+            notes=table.text("note") if table.has("note") else first.notes,
+        )
+        others.append(_with_code(table, other))
+        table.done()
+    return tuple(others)
+
+
+def _with_code(table: Table, profile: Profile) -> Profile:
+    """Give a further model the numbers or texts by which it is told from the first."""
+    if not table.has("code"):
+        return profile
+    if profile.code is not None and not isinstance(table.data["code"], str):
+        registers = REGISTERS[profile.code.field.word_type]
+        numbers = table.data["code"]
+        if isinstance(numbers, list) and any(isinstance(one, int) for one in numbers):
+            expect = read_expected_numbers(table, "code", registers)
+            return replace(profile, code=replace(profile.code, expect=expect))
+    if profile.text is None:
+        table.fail("code", "an [identity] with code or text that it can differ in", "none")
+    texts = read_expected_texts(table, "code")
+    return replace(profile, text=replace(profile.text, expect=texts))
 
 
 def _read_defaults(top: Table, *, sunspec: bool) -> Defaults:
@@ -93,7 +163,7 @@ def _read_defaults(top: Table, *, sunspec: bool) -> Defaults:
         function=cast("Function", table.integer("function", 3, 4)),
         word_type=cast("WordType", table.choice("type", tuple(REGISTERS))) if has_type else None,
         order=cast("Order", table.choice("order", ("big", "little"))),
-        absent=_read_absent(table.table("absent")),
+        absent=_read_absent(top.table("not_available")),
     )
     table.done()
     return defaults
@@ -102,18 +172,16 @@ def _read_defaults(top: Table, *, sunspec: bool) -> Defaults:
 def _read_absent(table: Table | None) -> dict[WordType, frozenset[bytes]]:
     if table is None:
         return {}
-    found: dict[WordType, frozenset[bytes]] = {}
-    for word_type, registers in REGISTERS.items():
-        if table.has(word_type):
-            texts = table.texts(word_type)
-            found[word_type] = frozenset(
-                table.as_bytes(word_type, text, 2 * registers, "") for text in texts
-            )
+    found = {
+        word_type: read_absent(table, word_type, word_type)
+        for word_type in REGISTERS
+        if table.has(word_type)
+    }
     table.done()
     return found
 
 
-def _read_line(top: Table) -> tuple[Limits, Pace]:
+def _read_line(top: Table) -> tuple[Limits, Pace, Factory, str]:
     table = top.table("line")
     if table is None:
         top.fail("[line]", "a table with registers_max and silence_ms", "nothing")
@@ -121,13 +189,37 @@ def _read_line(top: Table) -> tuple[Limits, Pace]:
         registers_max=table.integer("registers_max", 1, REGISTERS_MAX),
         gap_max=table.integer("gap_max", 0, REGISTERS_MAX, 10),
         even=table.take("even", bool, "true or false", default=False),
+        barriers=_read_barriers(table),
     )
     pace = Pace(
-        silence_s=table.integer("silence_ms", 0, 10_000) / 1000,
+        silence_s=table.integer("silence_ms", 0, 10_000, 0) / 1000,
         timeout_s=table.integer("timeout_ms", 0, 60_000, 0) / 1000,
     )
+    factory = _read_factory(table.table("defaults"))
+    note = table.text("registers_max_note") if table.has("registers_max_note") else ""
     table.done()
-    return limits, pace
+    return limits, pace, factory, note
+
+
+def _read_barriers(table: Table) -> tuple[int, ...]:
+    values = table.take("barriers", list, "a list of addresses", [])
+    for value in values:
+        if type(value) is not int or not 0 < value <= _ADDRESS_MAX:
+            table.fail("barriers", "addresses on the wire from 1 to 0xffff", value)
+    return tuple(sorted(values))
+
+
+def _read_factory(table: Table | None) -> Factory:
+    if table is None:
+        return Factory()
+    factory = Factory(
+        baud=table.integer("baud", *_BAUDS) if table.has("baud") else None,
+        parity=table.choice("parity", ("N", "E", "O")) if table.has("parity") else None,
+        stop_bits=table.integer("stop_bits", 1, 2) if table.has("stop_bits") else None,
+        address=table.integer("address", 1, 247) if table.has("address") else None,
+    )
+    table.done()
+    return factory
 
 
 def _read_sources(top: Table) -> tuple[Source, ...]:
@@ -141,9 +233,17 @@ def _read_sources(top: Table) -> tuple[Source, ...]:
             )
         )
         table.done()
-    if not sources:
-        top.fail("[[source]]", "at least one source", "none")
+    _check_sources(top, sources)
     return tuple(sources)
+
+
+def _check_sources(top: Table, sources: Sequence[Source]) -> None:
+    """A document that was read, or two implementations: less is hearsay."""
+    kinds = [source.kind for source in sources]
+    read = "vendor document" in kinds or "standard" in kinds
+    if not read and kinds.count("code") < _CODE_SOURCES_MIN:
+        got = ", ".join(kinds) or "none"
+        top.fail("[[source]]", "a vendor document, a standard, or two code sources", got)
 
 
 def _read_quantities(top: Table, defaults: Defaults) -> tuple[Point, ...]:
@@ -151,28 +251,6 @@ def _read_quantities(top: Table, defaults: Defaults) -> tuple[Point, ...]:
     if table is None or not table.data:
         top.fail("[quantities]", "at least one quantity", "none")
     return read_points(table, defaults)
-
-
-def _read_serial(identity: Table, defaults: Defaults) -> Field | None:
-    table = identity.table("serial")
-    if table is None:
-        return None
-    field = read_field(table, defaults)
-    table.done()
-    return field
-
-
-def _read_code(identity: Table, defaults: Defaults) -> Expectation | None:
-    table = identity.table("code")
-    if table is None:
-        return None
-    expect = table.take("expect", list, "a list of numbers")
-    for value in expect:
-        if type(value) is not int or not 0 <= value <= _WORD_MAX:
-            table.fail("expect", "numbers of one register", value)
-    expectation = Expectation(field=read_field(table, defaults), expect=tuple(expect))
-    table.done()
-    return expectation
 
 
 def _read_order_setting(table: Table | None, defaults: Defaults) -> OrderSetting | None:
@@ -200,20 +278,3 @@ def _read_prefix(table: Table | None, defaults: Defaults) -> PrefixSetting | Non
     setting = PrefixSetting(field=read_field(table, defaults), factors=factors)
     table.done()
     return setting
-
-
-def _check(top: Table, profile: Profile) -> None:
-    """Hold the map against itself: no two quantities on one register, each within a request."""
-    owners: dict[tuple[int, int], str] = {}
-    for point in profile.points:
-        registers = REGISTERS[point.field.word_type]
-        if registers > profile.limits.registers_max:
-            top.fail(point.name, f"at most {profile.limits.registers_max} registers", registers)
-        for address in range(point.field.address, point.field.address + registers):
-            other = owners.setdefault((point.field.function, address), point.name)
-            if other != point.name:
-                top.fail(
-                    "[quantities]",
-                    f"registers of its own for {point.name}",
-                    f"register {address}, which is in {other} too",
-                )

@@ -46,13 +46,24 @@ class Field:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """Characters in the registers, two each."""
+
+    function: Function
+    address: int
+    registers: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
     """Where a quantity is found.
 
     Attributes:
         code: The quantity (meterseal.quantities).
         factor: From the register's number to the quantity's unit: unit, scale and sign.
-        scale: Address or offset of the SunSpec scale factor, read with the value.
+        scale: Address or offset of the scale factor (a power of ten), read with the value.
+        wrap: Count at which the register begins again at 0, in the register's own units; None
+            where it is not known to wrap in a lifetime.
         billing: A billing counter: its raw words go into the record.
     """
 
@@ -62,7 +73,13 @@ class Point:
     factor: Fraction
     unit: str
     scale: int | None = None
+    wrap: int | None = None
     billing: bool = False
+
+    @property
+    def wrap_width(self) -> Fraction | None:
+        """The wrap in the quantity's unit; with a scale factor in a register, before that."""
+        return None if self.wrap is None else self.wrap * abs(self.factor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +88,28 @@ class Expectation:
 
     field: Field
     expect: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextExpectation:
+    """Characters that must begin with one of some texts, e.g. the meter's type."""
+
+    field: Text
+    expect: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Factory:
+    """How the meter leaves the factory, for the scan; None where no source says so.
+
+    Attributes:
+        parity: "N", "E" or "O".
+    """
+
+    baud: int | None = None
+    parity: str | None = None
+    stop_bits: int | None = None
+    address: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,30 +152,41 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
-    """A register map with its sources.
+    """One model: a register map with its sources.
 
     Attributes:
         hash: SHA-256 of the file's bytes; the manifest names it.
+        map: Name of the file; models with exactly the same map share one.
+        map_hash: SHA-256 of the map itself, whatever the file calls it.
         verified_on_hardware: Somebody read a real meter with exactly this map.
+        direction: "meter", or "inverter" where production leaves the terminals.
         points: Quantities at fixed addresses; empty for SunSpec.
         models: SunSpec models; empty for a map of fixed addresses.
+        line_note: What the documents disagree about.
     """
 
     name: str
     make: str
     model: str
     hash: Hash
+    map: str
+    map_hash: Hash
     verified_on_hardware: bool
     sources: tuple[Source, ...]
     limits: Limits
     pace: Pace
+    direction: str = "meter"
+    factory: Factory = field(default_factory=Factory)
     points: tuple[Point, ...] = ()
     models: tuple[Model, ...] = ()
-    serial: Field | None = None
+    serial: Field | Text | None = None
+    firmware: Field | Text | None = None
     code: Expectation | None = None
+    text: TextExpectation | None = None
     order_setting: OrderSetting | None = None
     prefix_setting: PrefixSetting | None = None
-    notes: str = field(default="")
+    notes: str = ""
+    line_note: str = ""
 
     @property
     def sunspec(self) -> bool:

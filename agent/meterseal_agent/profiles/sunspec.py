@@ -44,12 +44,6 @@ _GROUP_NAME = "{n}"
 _NUMBER_MAX = 0xFFFF
 
 
-def text(words: bytes) -> str:
-    """Decode a SunSpec string: up to the first NUL, printable ASCII only, no blanks around."""
-    clean = words.split(b"\0", 1)[0].decode("ascii", errors="replace")
-    return "".join(char for char in clean if char.isascii() and char.isprintable()).strip()
-
-
 def read_models(tables: Sequence[Table], defaults: Defaults) -> tuple[Model, ...]:
     """Read every [[sunspec]] of a profile."""
     return tuple(_read_model(table, defaults) for table in tables)

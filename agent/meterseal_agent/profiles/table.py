@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meterseal.quantities import BY_CODE, QUANTITIES
-from meterseal_agent.profiles.catalogue import load_profile, shipped
+from meterseal_agent.profiles.catalogue import load_all
 
 if TYPE_CHECKING:
     from meterseal_agent.profiles.model import Profile
@@ -26,7 +26,7 @@ The name in the first column is what `[[meter]] profile` takes.
 
 def markdown() -> str:
     """Write the whole document."""
-    profiles = [load_profile(name) for name in shipped()]
+    profiles = load_all()
     rows = "".join(_row(profile) for profile in profiles)
     return _HEAD + rows + "".join(_chapter(profile) for profile in profiles) + _quantities()
 
