@@ -10,12 +10,12 @@ do not add up errors: intervals telescope over the rounded counter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from meterseal.quantities import BY_CODE
-from meterseal_agent.bus.plan import Span, plan
+from meterseal.quantities import BY_CODE, BY_NAME, ENERGY_EXPORT, ENERGY_IMPORT
+from meterseal_agent.bus.plan import USUAL_COST, Span, may_join, plan
 from meterseal_agent.errors import MeterError
 from meterseal_agent.profiles.words import REGISTERS, number, power_of_ten
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meterseal_agent.bus.frame import Request
-    from meterseal_agent.bus.plan import Limits
+    from meterseal_agent.bus.plan import Cost, Limits
     from meterseal_agent.profiles.model import Field, Point
 
 # A record carries integers up to 64 bits; a counter beyond 2^63 is no counter.
 _VALUE_MAX = (1 << 63) - 1
+_POWER = BY_NAME["power_w"].code
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,14 +52,27 @@ class Layout:
     """The requests of one meter and their meaning.
 
     Attributes:
+        spans: What must come together, from which the requests are planned.
         stamp: Index of the request whose arrival stamps the sample: that of the first billing
             counter.
     """
 
+    unit: int
+    limits: Limits
+    spans: tuple[Span, ...]
     requests: tuple[Request, ...]
     points: tuple[Point, ...]
     fixed: tuple[Fixed, ...]
     stamp: int
+
+    def planned(self, cost: Cost, limits: Limits | None = None) -> Layout:
+        """Plan the same values for what a request really costs, or for narrower limits."""
+        limits = limits or self.limits
+        spans = (*self.spans, *_of_one_moment(self.points, self.spans, limits))
+        requests = plan(self.unit, spans, limits, cost)
+        billing = [point for point in self.points if point.billing] or self.points
+        stamp = min((_request_of(requests, span_of(point)) for point in billing), default=0)
+        return replace(self, limits=limits, requests=requests, stamp=stamp)
 
     def decode(self, replies: Sequence[bytes]) -> Decoded:
         """Decode the replies to `requests`, in their order.
@@ -89,7 +103,7 @@ def make_layout(
     blocks: Sequence[Span] = (),
     fixed: Sequence[Fixed] = (),
 ) -> Layout:
-    """Plan the requests for some points.
+    """Plan the requests for some points, for the usual line.
 
     Args:
         unit: Unit id of the meter.
@@ -107,10 +121,35 @@ def make_layout(
         span = span_of(point)
         if not any(_holds(block, span) for block in blocks):
             spans.append(span)
-    requests = plan(unit, spans, limits)
-    billing = [point for point in points if point.billing] or list(points)
-    stamp = min(_request_of(requests, span_of(point)) for point in billing) if billing else 0
-    return Layout(requests=requests, points=tuple(points), fixed=tuple(fixed), stamp=stamp)
+    layout = Layout(
+        unit=unit,
+        limits=limits,
+        spans=tuple(spans),
+        requests=(),
+        points=tuple(points),
+        fixed=tuple(fixed),
+        stamp=0,
+    )
+    return layout.planned(USUAL_COST)
+
+
+def _of_one_moment(points: Sequence[Point], spans: Sequence[Span], limits: Limits) -> list[Span]:
+    """Span the counters that are billed on and the power, where one request may hold them.
+
+    Power that was read a request later does not fit the counters' slope; and an import and an
+    export of two moments can both have grown.
+    """
+    by_code = {point.code: point for point in points}
+    for codes in ((ENERGY_IMPORT, ENERGY_EXPORT, _POWER), (ENERGY_IMPORT, ENERGY_EXPORT)):
+        wanted = sorted(span_of(by_code[code]) for code in codes if code in by_code)
+        if len(wanted) > 1:
+            first, end = wanted[0], max(span.end for span in wanted)
+            between = [span for span in spans if first <= span and span.end <= end]
+            if may_join(sorted(between), limits):
+                return [
+                    Span(function=first.function, address=first.address, count=end - first.address)
+                ]
+    return []
 
 
 class _Image:
