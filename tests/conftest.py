@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def ordinary_recursion_limit() -> None:
+    """Undo what importing eth_account does to the process, wherever a test imported it."""
+    sys.setrecursionlimit(1000)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from eth_account.signers.local import LocalAccount
+
+# Importing eth_account raises the recursion limit of the process beyond what the C stack bears: a
+# node that answers with deeply nested JSON could then crash the aggregator.
+sys.setrecursionlimit(1000)
 
 LOG = "log.key"
 HEAD = "head.key"
