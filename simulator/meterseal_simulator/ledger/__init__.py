@@ -13,14 +13,3 @@ Read in data-path order:
 It is for demonstrations and tests. Its four validators are four keys in one process, so its seals
 show that a checker works, and not that anybody agreed.
 """
-
-from __future__ import annotations
-
-import sys
-
-import eth  # noqa: E402, F401 -- first, so that the last line undoes what importing it does
-import py_ecc  # noqa: E402, F401 -- likewise; eth_account imports it
-
-# Both raise the limit of the whole process so far that the C stack ends before Python says so:
-# deeply nested JSON, read anywhere in the process, would crash it. Ours calls no deep contracts.
-sys.setrecursionlimit(1000)
