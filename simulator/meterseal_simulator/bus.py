@@ -35,7 +35,15 @@ class Bus:
         with self._lock:
             self._requests[request.unit] += 1
             pdu = slave.answer(request.pdu)
-        return self.faults.apply(request, Reply(unit=request.unit, pdu=pdu))
+        return self.faults.apply(request, Reply(unit=request.unit, pdu=pdu, request=request))
+
+    def tell(self, request: Request) -> bytes | None:
+        """Return what a slave tells another master: no fault touches it, and nobody counts it."""
+        slave = self.slaves.get(request.unit)
+        if slave is None:
+            return None
+        with self._lock:
+            return slave.answer(request.pdu)
 
     def requests(self) -> dict[int, int]:
         """Return how many requests each slave has heard."""

@@ -1,11 +1,16 @@
 """The control channel: one JSON object a line over a Unix socket, one answer a line.
 
     {"do": "inject", "fault": "late", "delay_s": 0.4, "unit": 1, "after": 2, "times": 1}
-    {"do": "clear"}
+    {"do": "inject", "fault": "second-master", "as_unit": 2, "as_address": 52, "after_s": 0.01}
+    {"do": "clear"}          {"do": "clear", "number": 3}
+    {"do": "unplug", "absent_s": 2}
+    {"do": "ask", "unit": 1, "function": 4, "address": 0, "count": 2}
     {"do": "state"}
 
 `inject` takes the fault's own fields and those of its trigger; the fault's, where both have one of
-that name, as `as_unit` and `as_function`. Every answer has "ok"; a refusal says what was expected.
+that name, as `as_unit`, `as_function`, `as_seed`. `unplug` pulls the adapter out at once, `ask`
+lets another master ask at once, both on a serial line. Every answer has "ok"; a refusal says what
+was expected.
 """
 
 from __future__ import annotations
@@ -18,18 +23,33 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from meterseal_simulator.errors import SimulatorError
-from meterseal_simulator.faults import KINDS, Trigger
+from meterseal_simulator.faults import KINDS, SecondMaster, Trigger, overheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from meterseal_simulator.bus import Bus
+    from meterseal_simulator.faults import Fault
+    from meterseal_simulator.port import PtyPort
 
 _LINE_MAX = 65_536
 _TRIGGER_FIELDS = frozenset(field.name for field in fields(Trigger))
 _PATIENCE_S = 10.0
-_MOST = {"unit": 255, "function": 255, "code": 255, "flip": 0xFFFF, "address": 0xFFFF}
+_MOST = {
+    "unit": 255,
+    "function": 255,
+    "code": 255,
+    "flip": 0xFFFF,
+    "address": 0xFFFF,
+    "register": 0xFFFF,
+    "count": 0xFFFF,
+    "length": 256,
+    "probability": 1,
+}
+_TEXTS = {"word_type": ("f32", "u16", "u32")}
+_FRACTIONS = frozenset({"probability", "base", "wrap"})
+_OTHER_MASTER = "second-master"
 _MOST_OTHERWISE = 1_000_000
 
 
@@ -38,9 +58,17 @@ class ControlPort:
 
     Args:
         state: Yields what the command `state` answers besides the faults.
+        pty: The serial line, if there is one: for `unplug` and `ask`.
     """
 
-    def __init__(self, path: Path, bus: Bus, state: Callable[[], dict[str, object]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        bus: Bus,
+        state: Callable[[], dict[str, object]],
+        pty: PtyPort | None = None,
+    ) -> None:
+        self._pty = pty
         self._path = path
         self._bus = bus
         self._state = state
@@ -85,19 +113,42 @@ class ControlPort:
         match command:
             case {"do": "inject", "fault": str(kind), **given}:
                 return self._inject(kind, {str(name): value for name, value in given.items()})
-            case {"do": "clear"}:
-                self._bus.faults.clear()
-                return {"ok": True}
+            case {"do": "clear", **given}:
+                return self._clear(given.get("number"))
+            case {"do": "unplug" | "ask" as verb, **given}:
+                return self._act(verb, {str(name): value for name, value in given.items()})
             case {"do": "state"}:
                 return {"ok": True, "faults": self._faults(), **self._state()}
             case _:
                 return _refused(
-                    'expected {"do": "inject", "fault": ...}, {"do": "clear"} or {"do": "state"}'
+                    'expected {"do": "inject", "fault": ...}, {"do": "clear"}, {"do": "unplug"}, '
+                    '{"do": "ask"} or {"do": "state"}'
                 )
 
+    def _clear(self, number: object) -> dict[str, object]:
+        if number is None:
+            self._bus.faults.clear()
+        elif not isinstance(number, int) or not self._bus.faults.disarm(number):
+            return _refused(f"fault {number} is not in place")
+        return {"ok": True}
+
+    def _act(self, verb: str, given: Mapping[str, object]) -> dict[str, object]:
+        """Do something to the line itself, now."""
+        if self._pty is None:
+            return _refused(f"expected a serial line (--pty) to {verb}, got a port of TCP")
+        try:
+            settings = _checked(given)
+            if verb == "unplug":
+                self._pty.unplug(**({"absent_s": 1.0} | settings))
+            else:
+                self._pty.intrude(overheard(self._bus.tell, **settings))
+        except TypeError as error:
+            return _refused(f"{verb}: {error}")
+        return {"ok": True}
+
     def _inject(self, kind: str, given: Mapping[str, object]) -> dict[str, object]:
-        if kind not in KINDS:
-            return _refused(f"fault {kind!r} is none of {', '.join(KINDS)}")
+        if kind not in (*KINDS, _OTHER_MASTER):
+            return _refused(f"fault {kind!r} is none of {', '.join((*KINDS, _OTHER_MASTER))}")
         which = {name: value for name, value in given.items() if name in _TRIGGER_FIELDS}
         settings = {
             name.removeprefix("as_"): value
@@ -105,11 +156,17 @@ class ControlPort:
             if name not in _TRIGGER_FIELDS and name != "do"
         }
         try:
-            fault = KINDS[kind](**_checked(settings))
+            fault = self._fault(kind, _checked(settings))
             trigger = Trigger(**_checked(which, optional=True))
         except TypeError as error:
             return _refused(f"fault {kind}: {error}")
         return {"ok": True, "number": self._bus.faults.arm(fault, trigger)}
+
+    def _fault(self, kind: str, settings: dict[str, Any]) -> Fault:
+        if kind == _OTHER_MASTER:
+            overheard(self._bus.tell, **settings)  # refused now, not when it meets a request
+            return SecondMaster(ask=lambda: overheard(self._bus.tell, **settings))
+        return KINDS[kind](**settings)
 
     def _faults(self) -> list[dict[str, object]]:
         return [
@@ -129,8 +186,14 @@ def _checked(settings: Mapping[str, object], *, optional: bool = False) -> dict[
     for name, value in settings.items():
         if value is None and optional:
             continue
+        if name in _TEXTS:
+            if value not in _TEXTS[name]:
+                msg = f"{name} is {value!r}, expected one of {', '.join(_TEXTS[name])}"
+                raise TypeError(msg)
+            continue
         most = _MOST.get(name, _MOST_OTHERWISE)
-        kinds = (int, float) if name.endswith("_s") else (int,)
+        fraction = name.endswith("_s") or name in _FRACTIONS
+        kinds = (int, float) if fraction else (int,)
         if isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value <= most:
             msg = f"{name} is {value!r}, expected a number of 0 to {most}"
             raise TypeError(msg)

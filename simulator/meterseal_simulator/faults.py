@@ -1,68 +1,54 @@
 """What goes wrong on a line, as changes to one reply.
 
-A reply passes through every armed fault that matches its request. A fault is a frozen value with
-one method, `change`: reply in, changed reply out, or None for silence. It knows neither serial
-lines nor sockets; the line turns the changed reply into bytes and times. To add a fault, write
-such a class and enter it in `KINDS`.
+A reply passes through every armed fault that matches its request (`triggers.py`). A fault is a
+frozen value with one method, `change`: reply in, changed reply out, or None for silence. It knows
+neither serial lines nor sockets: those turn the changed reply into bytes and times. To add a
+fault, write such a class and enter it in `KINDS`.
 """
 
 from __future__ import annotations
 
-import threading
+import random
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from meterseal_simulator.modbus import (
-    EXCEPTION_BIT,
-    ExceptionCode,
-    Request,
-    mbap_frame,
-    refusal,
-    rtu_frame,
-)
+from meterseal_simulator.counters import Counter, CounterReset, Rollover
+from meterseal_simulator.modbus import EXCEPTION_BIT, ExceptionCode, Request, refusal, rtu_frame
+from meterseal_simulator.reply import Overheard, Reply
+from meterseal_simulator.triggers import Armed, Fault, Faults, Trigger
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """One answer on its way to the wire.
-
-    Attributes:
-        unit: The address it claims to come from.
-        delay_s: How much later than usual it starts.
-        crc_flip: Bits to flip in the checksum.
-        cut: Bytes missing at its end.
-    """
-
-    unit: int
-    pdu: bytes
-    delay_s: float = 0.0
-    crc_flip: int = 0
-    cut: int = 0
-
-    def on_serial_line(self) -> bytes:
-        """Return the frame as it goes over a serial line."""
-        frame = rtu_frame(self.unit, self.pdu)
-        checksum = int.from_bytes(frame[-2:]) ^ self.crc_flip
-        frame = frame[:-2] + checksum.to_bytes(2)
-        return frame[: len(frame) - self.cut]
-
-    def on_tcp(self, transaction: int) -> bytes:
-        """Return the frame as it goes over Modbus TCP.
-
-        A frame with a bad checksum dies in the gateway: nothing goes out.
-        """
-        if self.crc_flip:
-            return b""
-        frame = mbap_frame(transaction, self.unit, self.pdu)
-        return frame[: len(frame) - self.cut]
-
-
-class Fault(Protocol):
-    """One way in which a reply goes wrong."""
-
-    def change(self, reply: Reply) -> Reply | None:
-        """Return the reply as it really goes out; None is silence."""
-        ...
+__all__ = [
+    "KINDS",
+    "Armed",
+    "BadChecksum",
+    "Counter",
+    "CounterReset",
+    "Dead",
+    "Echo",
+    "Fault",
+    "Faults",
+    "ForeignUnit",
+    "Late",
+    "Long",
+    "NoiseAfter",
+    "NoiseBefore",
+    "NoiseInside",
+    "Rebooting",
+    "Refusal",
+    "Reply",
+    "Rollover",
+    "SecondMaster",
+    "Short",
+    "Slow",
+    "Trigger",
+    "Truncated",
+    "Unplug",
+    "WrongFunction",
+    "overheard",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +63,20 @@ class Late:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Slow:
+    """The slave thinks longer than others do, each time anew by chance."""
+
+    delay_s: float
+    spread_s: float = 0.0
+    seed: int = 0
+
+    def change(self, reply: Reply) -> Reply:
+        """Add to the delay."""
+        chance = _dice(self.seed, reply).random()
+        return replace(reply, delay_s=reply.delay_s + self.delay_s + self.spread_s * chance)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Short:
     """The reply has fewer registers than asked for, with a byte count and checksum that fit."""
 
@@ -87,6 +87,21 @@ class Short:
         if reply.pdu[0] & EXCEPTION_BIT:
             return reply
         data = reply.pdu[2:][: max(0, len(reply.pdu) - 2 - 2 * self.registers)]
+        return replace(reply, pdu=bytes([reply.pdu[0], len(data)]) + data)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Long:
+    """The reply has more registers than asked for, with a byte count and checksum that fit."""
+
+    registers: int = 1
+
+    def change(self, reply: Reply) -> Reply:
+        """Repeat the last register, as far as a byte count goes; an exception has none."""
+        if reply.pdu[0] & EXCEPTION_BIT:
+            return reply
+        room = (0xFF - len(reply.pdu[2:])) // 2
+        data = reply.pdu[2:] + reply.pdu[-2:] * min(self.registers, room)
         return replace(reply, pdu=bytes([reply.pdu[0], len(data)]) + data)
 
 
@@ -135,6 +150,61 @@ class BadChecksum:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NoiseBefore:
+    """Bytes that nobody sent run into the beginning of the frame."""
+
+    length: int = 1
+    seed: int = 0
+
+    def change(self, reply: Reply) -> Reply:
+        """Put noise before the frame."""
+        return replace(reply, before=_dice(self.seed, reply).randbytes(self.length))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoiseInside:
+    """A burst of wrong bits in the middle of the frame; its length stays.
+
+    CRC-16 finds every burst of up to two bytes, and one of 65,536 longer ones passes.
+    """
+
+    length: int = 1
+    seed: int = 0
+
+    def change(self, reply: Reply) -> Reply:
+        """Flip at least one bit of each of some neighbouring bytes."""
+        dice = _dice(self.seed, reply)
+        first = dice.randrange(len(reply.pdu) + 3)
+        flips = tuple((first + i, dice.randrange(1, 0x100)) for i in range(self.length))
+        return replace(reply, flips=flips)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoiseAfter:
+    """Bytes that nobody sent follow the frame, at once or after a pause."""
+
+    length: int = 1
+    pause_s: float = 0.0
+    seed: int = 0
+
+    def change(self, reply: Reply) -> Reply:
+        """Put noise behind the frame."""
+        noise = _dice(self.seed, reply).randbytes(self.length)
+        return replace(reply, after=noise, after_s=self.pause_s)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Echo:
+    """The adapter hears what the master sends and hands it back before the reply."""
+
+    def change(self, reply: Reply) -> Reply:
+        """Put the request on the line at once."""
+        if reply.request is None:
+            return reply
+        return replace(reply, early=rtu_frame(reply.request.unit, reply.request.pdu))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Dead:
     """The slave does not answer."""
 
@@ -154,95 +224,76 @@ class Refusal:
         return replace(reply, pdu=refusal(function, self.code))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rebooting:
+    """The slave restarts: what it was asked is forgotten, and for a while it hears nothing."""
+
+    deaf_s: float = 1.0
+
+    def change(self, reply: Reply) -> Reply:
+        """Make the slave deaf; the reply is lost with the rest."""
+        return replace(reply, deaf_s=self.deaf_s)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unplug:
+    """The adapter is pulled out, and plugged in again later under another device name."""
+
+    absent_s: float = 1.0
+
+    def change(self, reply: Reply) -> Reply:
+        """Take the port away; the reply is lost."""
+        return replace(reply, unplug_s=self.absent_s)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecondMaster:
+    """Another master asks something on the same line, at a time of its own."""
+
+    ask: Callable[[], Overheard]
+
+    def change(self, reply: Reply) -> Reply:
+        """Add its talk to what the line carries."""
+        return replace(reply, overheard=(*reply.overheard, self.ask()))
+
+
+def overheard(  # noqa: PLR0913 - the fields of a read
+    tell: Callable[[Request], bytes | None],
+    *,
+    unit: int,
+    function: int = 4,
+    address: int = 0,
+    count: int = 2,
+    after_s: float = 0.0,
+) -> Overheard:
+    """Make a read by another master; `tell` is what a slave answers it (`Bus.tell`)."""
+    pdu = bytes([function]) + address.to_bytes(2) + count.to_bytes(2)
+    request = Request(unit=unit, pdu=pdu)
+    return Overheard(request=request, pdu=tell(request), after_s=after_s)
+
+
 KINDS: dict[str, type[Fault]] = {
     "late": Late,
+    "slow": Slow,
     "short": Short,
+    "long": Long,
     "truncated": Truncated,
     "wrong-function": WrongFunction,
     "foreign-unit": ForeignUnit,
     "bad-checksum": BadChecksum,
+    "noise-before": NoiseBefore,
+    "noise-inside": NoiseInside,
+    "noise-after": NoiseAfter,
+    "echo": Echo,
     "dead": Dead,
     "exception": Refusal,
+    "rebooting": Rebooting,
+    "unplug": Unplug,
+    "counter-reset": CounterReset,
+    "rollover": Rollover,
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trigger:
-    """Which requests a fault meets.
-
-    Attributes:
-        unit: Only requests to this slave; None for any.
-        function: Only this function; None for any.
-        address: Only reads that start here; None for any.
-        after: How many matching requests pass unharmed first.
-        times: How many are hit then; None for all.
-    """
-
-    unit: int | None = None
-    function: int | None = None
-    address: int | None = None
-    after: int = 0
-    times: int | None = 1
-
-    def matches(self, request: Request) -> bool:
-        """Tell whether the request is one that this trigger counts."""
-        return (
-            self.unit in (None, request.unit)
-            and self.function in (None, request.function)
-            and self.address in (None, int.from_bytes(request.pdu[1:3]))
-        )
-
-    def hits(self, ordinal: int) -> bool:
-        """Tell whether the matching request of this ordinal, from 0, is hit."""
-        return ordinal >= self.after and (self.times is None or ordinal < self.after + self.times)
-
-
-@dataclass(kw_only=True, slots=True)
-class Armed:
-    """A fault in place, and what it has done so far."""
-
-    number: int
-    fault: Fault
-    trigger: Trigger
-    matched: int = 0
-    hit: int = 0
-
-
-class Faults:
-    """The faults in place; safe to change while lines are answering."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._armed: list[Armed] = []  # guarded by _lock
-        self._number = 0  # guarded by _lock
-
-    def arm(self, fault: Fault, trigger: Trigger | None = None) -> int:
-        """Put a fault in place and return its number; by default it hits the next request."""
-        with self._lock:
-            self._number += 1
-            armed = Armed(number=self._number, fault=fault, trigger=trigger or Trigger())
-            self._armed.append(armed)
-            return armed.number
-
-    def clear(self) -> None:
-        """Take all faults away."""
-        with self._lock:
-            self._armed.clear()
-
-    def armed(self) -> list[Armed]:
-        """Return a copy of what is in place, with its counts."""
-        with self._lock:
-            return [replace(one) for one in self._armed]
-
-    def apply(self, request: Request, reply: Reply) -> Reply | None:
-        """Let a reply pass through every fault whose trigger it meets, in order of arming."""
-        changed: Reply | None = reply
-        with self._lock:
-            for armed in self._armed:
-                if not armed.trigger.matches(request):
-                    continue
-                ordinal, armed.matched = armed.matched, armed.matched + 1
-                if armed.trigger.hits(ordinal) and changed is not None:
-                    armed.hit += 1
-                    changed = armed.fault.change(changed)
-        return changed
+def _dice(seed: int, reply: Reply) -> random.Random:
+    """Chance that depends on the seed and on what was asked, and on nothing else."""
+    return random.Random(f"{seed}:{reply.unit}:{reply.pdu.hex()}")  # noqa: S311 - not a secret

@@ -85,12 +85,13 @@ async def serve(
             opened.push_async_callback(tcp.close)
             await tcp.start()
             tcp_port = tcp.port
+        pty: PtyPort | None = None
         if outlet.pty is not None:
             pty = PtyPort(line, outlet.pty)
             opened.callback(pty.close)
             pty.start()
         if outlet.control is not None:
-            control = ControlPort(outlet.control, bus, full_state)
+            control = ControlPort(outlet.control, bus, full_state, pty)
             opened.push_async_callback(control.close)
             await control.start()
         announce(

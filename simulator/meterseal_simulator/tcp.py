@@ -1,7 +1,8 @@
 """The slaves behind TCP: Modbus TCP, and serial frames carried over TCP as cheap gateways do.
 
 The caller runs it in an asyncio loop. Each connection is served in order: an answer that is late
-is late for all that follow on it, as it is behind a real gateway.
+is late for all that follow on it, as it is behind a real gateway. What another master says on the
+serial side passes a gateway that carries frames as they come, and no other.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from meterseal_simulator.modbus import (
 
 if TYPE_CHECKING:
     from meterseal_simulator.bus import Bus
+    from meterseal_simulator.reply import Reply
 
 Framing = Literal["tcp", "rtu-over-tcp"]
 
@@ -46,6 +48,8 @@ class TcpPort:
         self._turnaround_s = turnaround_s
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._deaf_until: dict[int, float] = {}
+        self._absent_until = 0.0
 
     async def start(self) -> None:
         """Listen.
@@ -76,6 +80,8 @@ class TcpPort:
         if task is not None:
             self._connections.add(task)
         try:
+            if asyncio.get_running_loop().time() < self._absent_until:
+                return
             serve = self._serve_mbap if self._framing == "tcp" else self._serve_rtu
             await serve(reader, writer)
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
@@ -94,7 +100,7 @@ class TcpPort:
             if header[2:4] != b"\0\0" or not 1 <= length <= PDU_MAX:
                 return  # Not Modbus: nothing after this can be understood.
             request = Request(unit=header[6], pdu=await reader.readexactly(length))
-            reply = self._bus.answer(request)
+            reply = await self._reply(request)
             if reply is None:
                 continue
             await asyncio.sleep(self._turnaround_s + reply.delay_s)
@@ -105,12 +111,35 @@ class TcpPort:
         while True:
             requests, _noise = split_requests(await _read_frame(reader))
             for request in requests:
-                reply = self._bus.answer(request)
+                reply = await self._reply(request)
                 if reply is None:
                     continue
+                writer.write(reply.early)
                 await asyncio.sleep(self._turnaround_s + reply.delay_s)
                 writer.write(reply.on_serial_line())
+                for talk in reply.overheard:
+                    await asyncio.sleep(talk.after_s)
+                    writer.write(talk.on_serial_line())
+                if behind := reply.behind():
+                    await asyncio.sleep(reply.after_s)
+                    writer.write(behind)
                 await writer.drain()
+
+    async def _reply(self, request: Request) -> Reply | None:
+        """Ask the bus; a slave that restarts and a plug that is pulled are silent from here on."""
+        now = asyncio.get_running_loop().time()
+        if now < self._deaf_until.get(request.unit, now):
+            return None
+        reply = self._bus.answer(request)
+        if reply is None:
+            return None
+        if reply.unplug_s:
+            self._absent_until = now + reply.unplug_s
+            raise ConnectionResetError
+        if reply.deaf_s:
+            self._deaf_until[request.unit] = now + reply.deaf_s
+            return None
+        return reply
 
 
 async def _read_frame(reader: asyncio.StreamReader) -> bytes:

@@ -120,7 +120,13 @@ def test_nobody_answers_for_an_address_where_nobody_sits() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_fault_leaves_the_original_reply_alone(kind: str) -> None:
-    needed: dict[str, dict[str, float]] = {"late": {"delay_s": 1.0}, "foreign-unit": {"unit": 3}}
+    needed: dict[str, dict[str, float]] = {
+        "late": {"delay_s": 1.0},
+        "slow": {"delay_s": 1.0},
+        "foreign-unit": {"unit": 3},
+        "counter-reset": {"register": 0x48},
+        "rollover": {"register": 0x48},
+    }
     before = REPLY.on_serial_line()
 
     KINDS[kind](**needed.get(kind, {})).change(REPLY)

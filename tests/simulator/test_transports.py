@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import struct
 import time
 from pathlib import Path
@@ -17,7 +18,19 @@ from pymodbus.exceptions import ModbusIOException
 
 from meterseal_simulator.bus import Bus
 from meterseal_simulator.errors import SimulatorError
-from meterseal_simulator.faults import BadChecksum, Dead, Fault, Late, Truncated
+from meterseal_simulator.faults import (
+    BadChecksum,
+    Dead,
+    Echo,
+    Fault,
+    Late,
+    Rebooting,
+    SecondMaster,
+    Trigger,
+    Truncated,
+    Unplug,
+    overheard,
+)
 from meterseal_simulator.line import Line, LineTiming
 from meterseal_simulator.modbus import rtu_frame
 from meterseal_simulator.port import PtyPort
@@ -233,3 +246,86 @@ async def test_a_taken_port_is_named_with_a_remedy() -> None:
     async with tcp(make_bus()) as number:
         with pytest.raises(SimulatorError, match=f"port {number}: .*choose another --tcp"):
             await TcpPort(make_bus(), port=number).start()
+
+
+def test_an_adapter_that_is_pulled_out_comes_back_as_another_terminal_of_the_same_name(
+    tmp_path: Path,
+) -> None:
+    link = tmp_path / "tty"
+    pty = PtyPort(Line(FAST, make_bus().answer), link)
+    pty.start()
+    try:
+        before = link.readlink()
+        client = os.open(link, os.O_RDWR | os.O_NOCTTY)
+        pty.unplug(0.1)
+        with contextlib.suppress(OSError):  # which of the two, is a race within the kernel
+            assert os.read(client, 1) == b""
+        os.close(client)
+        deadline = time.monotonic() + 5
+        while not link.exists() and time.monotonic() < deadline:
+            time.sleep(0.005)  # the line's thread has no event for this
+        after = link.readlink()
+    finally:
+        pty.close()
+
+    assert before != after
+    assert not link.is_symlink()
+
+
+def test_another_master_on_a_terminal_is_heard_by_whoever_reads(tmp_path: Path) -> None:
+    bus = make_bus()
+    pty = PtyPort(Line(FAST, bus.answer), tmp_path / "tty")
+    pty.start()
+    try:
+        client = os.open(tmp_path / "tty", os.O_RDWR | os.O_NOCTTY)
+        pty.intrude(overheard(bus.tell, unit=1, address=0, count=2))
+        heard = b""
+        while len(heard) < 17:
+            heard += os.read(client, 64)
+        os.close(client)
+    finally:
+        pty.close()
+
+    assert heard == rtu_frame(1, READ_TWO) + rtu_frame(1, struct.pack(">BBHH", 4, 4, 1000, 1001))
+
+
+async def test_a_restarting_slave_is_silent_over_tcp_and_its_neighbour_is_not() -> None:
+    bus = make_bus()
+    bus.faults.arm(Rebooting(deaf_s=60), Trigger(unit=1))
+    async with tcp(bus) as number:
+        reader, writer = await asyncio.open_connection("127.0.0.1", number)
+        for transaction, unit in ((1, 1), (2, 1), (3, 2)):
+            request = b"\x03" if unit == 2 else b"\x04"
+            writer.write(bytes([0, transaction, 0, 0, 0, 6, unit]) + request + READ_TWO[1:])
+        heard = await reader.readexactly(13)
+        writer.close()
+
+    assert heard[:2] == b"\x00\x03"
+
+
+async def test_a_pulled_plug_closes_the_tcp_connection_and_refuses_the_next() -> None:
+    bus = make_bus()
+    bus.faults.arm(Unplug(absent_s=60))
+    async with tcp(bus) as number:
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", number)
+            writer.write(bytes.fromhex("000100000006") + b"\x01" + READ_TWO)
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+            writer.close()
+
+
+async def test_frames_over_tcp_carry_another_masters_talk_and_an_echo() -> None:
+    bus = make_bus()
+    bus.faults.arm(Echo())
+    bus.faults.arm(SecondMaster(ask=lambda: overheard(bus.tell, unit=1, address=4, count=2)))
+    async with tcp(bus, "rtu-over-tcp") as number:
+        reader, writer = await asyncio.open_connection("127.0.0.1", number)
+        writer.write(rtu_frame(1, READ_TWO))
+        heard = await reader.readexactly(8 + 9 + 8 + 9)
+        writer.close()
+
+    asked, answered = rtu_frame(1, READ_TWO), struct.pack(">BBHH", 4, 4, 1000, 1001)
+    other = rtu_frame(1, bytes.fromhex("0400040002"))
+    other_answer = rtu_frame(1, struct.pack(">BBHH", 4, 4, 1004, 1005))
+    assert heard == asked + rtu_frame(1, answered) + other + other_answer
