@@ -1,0 +1,1 @@
+"""Where pyserial finds the ports of the virtual world, by its own rule for URLs."""
