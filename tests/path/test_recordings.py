@@ -52,7 +52,7 @@ models = { 103 = 40069 }
 name = "feed-in"
 bus = "rs485"
 address = 1
-profile = "sunspec-meter"
+profile = "solaredge-meter"
 role = "grid"
 serial = "recorded-meter"
 models = { 203 = 40188 }

@@ -145,7 +145,7 @@ def _of_one_moment(points: Sequence[Point], spans: Sequence[Span], limits: Limit
         if len(wanted) > 1:
             first, end = wanted[0], max(span.end for span in wanted)
             between = [span for span in spans if first <= span and span.end <= end]
-            if may_join(sorted(between), limits):
+            if between and may_join(sorted(between), limits):
                 return [
                     Span(function=first.function, address=first.address, count=end - first.address)
                 ]

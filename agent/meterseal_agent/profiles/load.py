@@ -29,8 +29,9 @@ from meterseal_agent.profiles.model import (
     PrefixSetting,
     Profile,
     Source,
+    TextExpectation,
 )
-from meterseal_agent.profiles.sunspec import read_models
+from meterseal_agent.profiles.sunspec import MAKER, read_models
 from meterseal_agent.profiles.words import REGISTERS, SUNSPEC_ABSENT, WordType
 from meterseal_agent.tables import open_document
 
@@ -84,7 +85,7 @@ def _read_first(top: Table, stem: str, digest: Hash) -> Profile:
     defaults = _read_defaults(top, sunspec=sunspec)
     limits, pace, factory, note = _read_line(top)
     points = () if sunspec else _read_quantities(top, defaults)
-    models = read_models(top.tables("sunspec"), defaults) if sunspec else ()
+    models = read_models(top.tables("sunspec")) if sunspec else ()
     identity = read_identity(top.table("identity"), defaults)
     return Profile(
         name=name,
@@ -139,12 +140,16 @@ def _with_code(table: Table, profile: Profile) -> Profile:
     """Give a further model the numbers or texts by which it is told from the first."""
     if not table.has("code"):
         return profile
+    if profile.sunspec:
+        # Not an address: how model 1 names the maker, found by discovery.
+        makers = read_expected_texts(table, "code")
+        return replace(profile, text=TextExpectation(field=MAKER, expect=makers))
     if profile.code is not None and not isinstance(table.data["code"], str):
         registers = REGISTERS[profile.code.field.word_type]
         numbers = table.data["code"]
         if isinstance(numbers, list) and any(isinstance(one, int) for one in numbers):
-            expect = read_expected_numbers(table, "code", registers)
-            return replace(profile, code=replace(profile.code, expect=expect))
+            wanted = read_expected_numbers(table, "code", registers)
+            return replace(profile, code=replace(profile.code, expect=wanted))
     if profile.text is None:
         table.fail("code", "an [identity] with code or text that it can differ in", "none")
     texts = read_expected_texts(table, "code")

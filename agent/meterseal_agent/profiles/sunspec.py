@@ -3,10 +3,11 @@
 - The map begins at 40000, 0 or 50000 with "SunS"; then each model says its number and length.
 - A model is read whole, header, values and scale factors in one request: Fronius changes scale
   factors while running, and a header that is no longer there stops a shifted reply.
-- Which points a model has comes from the profile; how long it is, from the device (model 1 of
-  SolarEdge is 65 registers long, not 66).
+- What stands where in a model comes from the official definitions; which point is which quantity,
+  with which sign, from the profile; how long a model is, from the device (model 1 of SolarEdge is
+  65 registers long, not 66).
 
-SunSpec Device Information Model Specification 1.1; offsets from sunspec/models, json/model_N.json.
+SunSpec Device Information Model Specification 1.1.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from meterseal_agent.bus.frame import REGISTERS_MAX
 from meterseal_agent.bus.plan import Span
-from meterseal_agent.profiles.fields import Defaults, read_point, read_points
+from meterseal_agent.profiles.fields import find_quantity, read_billing, read_sign
 from meterseal_agent.profiles.layout import Fixed, Layout, make_layout
-from meterseal_agent.profiles.model import Field, Model, Point
-from meterseal_agent.profiles.words import REGISTERS
+from meterseal_agent.profiles.model import Field, Model, Point, Text
+from meterseal_agent.profiles.official import OfficialModel, OfficialPoint, official_models
+from meterseal_agent.profiles.units import document_units, unit_factor
+from meterseal_agent.profiles.words import REGISTERS, SUNSPEC_ABSENT, WordType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,14 +41,18 @@ MODELS_MAX: Final = 64
 COMMON_TEXTS: Final = {"make": (2, 16), "model": (18, 16), "firmware": (42, 8), "serial": (50, 16)}
 """Offset from the id register and length of the texts of model 1."""
 
+MAKER: Final = Text(function=3, address=2, registers=16)
+"""Where model 1 names the maker: an offset in it."""
+
 _GROUPS_MAX = 4
 _GROUP_NAME = "{n}"
-_NUMBER_MAX = 0xFFFF
+# An accumulator begins again at 0 behind its largest value.
+_WRAPS: Final[dict[WordType, int]] = {"acc16": 1 << 16, "acc32": 1 << 32}
 
 
-def read_models(tables: Sequence[Table], defaults: Defaults) -> tuple[Model, ...]:
+def read_models(tables: Sequence[Table]) -> tuple[Model, ...]:
     """Read every [[sunspec]] of a profile."""
-    return tuple(_read_model(table, defaults) for table in tables)
+    return tuple(_read_model(table) for table in tables)
 
 
 def select(
@@ -80,7 +86,7 @@ def select(
                 continue
             seen.update(point.code for point in wanted)
             points += wanted
-            blocks.append(_block(address, length, wanted))
+            blocks.append(_block(address, wanted))
             fixed += _header(address, number, length)
     return tuple(points), tuple(blocks), tuple(fixed)
 
@@ -97,46 +103,110 @@ def sunspec_layout(
     return make_layout(unit, points, limits, blocks=blocks, fixed=fixed)
 
 
-def _read_model(table: Table, defaults: Defaults) -> Model:
+def _read_model(table: Table) -> Model:
     ids = table.take("ids", list, "a list of model numbers")
+    known = official_models()
     for number in ids:
-        if type(number) is not int or not 1 <= number < END_MODEL:
-            table.fail("ids", "numbers of SunSpec models", number)
-    below = table.table("quantities")
-    group = table.table("group")
+        if type(number) is not int or number not in known:
+            table.fail("ids", "numbers of SunSpec models in sunspec-models.json", number)
+    if not ids:
+        table.fail("ids", "at least one number", "none")
+    definitions = [known[number] for number in ids]
     model = Model(
         ids=tuple(ids),
-        points=() if below is None else read_points(below, defaults, key="offset"),
+        points=_read_points(table.table("quantities"), definitions, group=False),
     )
-    if group is not None:
-        model = _with_groups(model, group, defaults)
+    below = table.table("group")
+    if below is not None:
+        model = _with_groups(model, below, definitions)
     table.done()
     return model
 
 
-def _with_groups(model: Model, table: Table, defaults: Defaults) -> Model:
-    """Read the quantities of a repeating group; "{n}" in their names counts from 1."""
-    first = table.integer("first", HEADER, REGISTERS_MAX)
-    length = table.integer("length", 1, REGISTERS_MAX)
+def _with_groups(model: Model, table: Table, definitions: Sequence[OfficialModel]) -> Model:
+    """Read the quantities of a repeated group; "{n}" in their names counts from 1."""
+    first, length = HEADER + definitions[0].length, definitions[0].group_length
+    if not length:
+        table.fail(None, "a model with a repeated group", f"model {definitions[0].number}")
     below = table.table("quantities")
-    groups: list[list[Point]] = [[] for _ in range(_GROUPS_MAX)]
-    names = () if below is None else tuple(below.data)
-    for name in names:
-        for index in range(_GROUPS_MAX):
-            row = None if below is None else below.table(name)
-            if row is None:
-                continue
-            point = read_point(
-                row, name.replace(_GROUP_NAME, str(index + 1)), defaults, key="offset"
-            )
-            groups[index].append(_shifted(point, index * length))
+    groups = [
+        _read_points(below, definitions, group=True, index=index) for index in range(_GROUPS_MAX)
+    ]
     table.done()
     return replace(
         model,
         group_first=first,
         group_length=length,
-        groups=tuple(tuple(group) for group in groups),
+        groups=tuple(
+            tuple(_shifted(point, first + index * length) for point in points)
+            for index, points in enumerate(groups)
+        ),
     )
+
+
+def _read_points(
+    table: Table | None, definitions: Sequence[OfficialModel], *, group: bool, index: int = 0
+) -> tuple[Point, ...]:
+    """Read which point is which quantity."""
+    if table is None:
+        return ()
+    points = []
+    for name in table.data:
+        row = table.table(name)
+        if row is not None:
+            numbered = name.replace(_GROUP_NAME, str(index + 1))
+            points.append(_read_point(row, numbered, definitions, group=group))
+    return tuple(points)
+
+
+def _read_point(
+    table: Table, name: str, definitions: Sequence[OfficialModel], *, group: bool
+) -> Point:
+    """Read one quantity: the point's name and sign; all else the definition knows."""
+    quantity = find_quantity(table, name)
+    official, scale = _official(table, definitions, group=group)
+    if official.word_type is None:
+        table.fail("point", "a point that holds a number", table.data["point"])
+    units = document_units(quantity.unit)
+    default = {"default": official.unit} if official.unit in units else {}
+    unit = table.choice("unit", units, **default)
+    point = Point(
+        code=quantity.code,
+        name=name,
+        field=Field(
+            function=3,
+            address=official.offset,
+            word_type=official.word_type,
+            absent=SUNSPEC_ABSENT.get(official.word_type, frozenset()),
+        ),
+        factor=unit_factor(quantity.unit, unit) * read_sign(table),
+        unit=unit,
+        scale=scale,
+        wrap=_WRAPS.get(official.word_type),
+        billing=read_billing(table, quantity),
+    )
+    table.done()
+    return point
+
+
+def _official(
+    table: Table, definitions: Sequence[OfficialModel], *, group: bool
+) -> tuple[OfficialPoint, int | None]:
+    """Find a point, and where its scale factor is, alike in all of some models."""
+    name = table.text("point")
+    found = []
+    for model in definitions:
+        points = model.group if group else model.points
+        if name not in points:
+            known = ", ".join(points)
+            table.fail("point", f"a point of model {model.number} ({known})", name)
+        point = points[name]
+        scale = None if point.scale is None else model.points[point.scale].offset
+        found.append((point, scale))
+    if any(one != found[0] for one in found):
+        numbers = ", ".join(str(model.number) for model in definitions)
+        table.fail("point", f"a point that is alike in models {numbers}", name)
+    return found[0]
 
 
 def _present(model: Model, length: int) -> list[Point]:
@@ -151,11 +221,13 @@ def _present(model: Model, length: int) -> list[Point]:
     return points
 
 
-def _block(address: int, length: int, points: Sequence[Point]) -> Span:
-    """Span header to the last register needed, or the whole model when a request holds it."""
-    whole = HEADER + length
-    needed = max(_end(point) for point in points) - address
-    count = whole if whole <= REGISTERS_MAX else needed
+def _block(address: int, points: Sequence[Point]) -> Span:
+    """Span header to the last register needed.
+
+    Not the whole model: SMA refuses the end of a model 714 that its header promises
+    (sunspec/pysunspec2 issue 89), and a model 701 is longer than a request.
+    """
+    count = max(_end(point) for point in points) - address
     return Span(function=3, address=address, count=count)
 
 

@@ -290,7 +290,7 @@ async def test_the_recorded_solaredge_reads_as_its_recorder_did(
         parts = (
             tcp_bus(port, "tcp"),
             meter('profile = "sunspec-inverter"', "models = { 103 = 40069 }", name="pv", bus="lan"),
-            meter('profile = "sunspec-meter"', "models = { 203 = 40188 }", bus="lan"),
+            meter('profile = "solaredge-meter"', "models = { 203 = 40188 }", bus="lan"),
         )
         async with running(poller_of(*parts)) as poller:
             await first_good(poller, 1)
@@ -323,8 +323,8 @@ async def test_the_recorded_solaredge_reads_as_its_recorder_did(
         ('profile = "eastron-sdm999"', ("eastron-sdm999", "eastron-sdm630")),
         (f"{PROFILE}\nquantities = ['dc_power_w']", ("dc_power_w", "energy_import_wh")),
         (f"{PROFILE}\nmodels = {{ 103 = 40069 }}", ("models", "SunSpec")),
-        ('profile = "sunspec-meter"\nmodels = { 103 = 40069 }', ("103", "203")),
-        ('profile = "sunspec-meter"\nregisters = { power_w = 1 }', ("registers", "models")),
+        ('profile = "solaredge-meter"\nmodels = { 103 = 40069 }', ("103", "203")),
+        ('profile = "solaredge-meter"\nregisters = { power_w = 1 }', ("registers", "models")),
     ],
 )
 def test_a_wish_that_the_profile_lacks_is_refused_before_the_start(

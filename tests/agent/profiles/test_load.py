@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import resources
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -11,20 +11,67 @@ from hypothesis import strategies as st
 
 from meterseal.quantities import BY_NAME
 from meterseal_agent.errors import ProfileError
-from meterseal_agent.profiles import load_profile, make_layout, shipped
-from meterseal_agent.profiles.load import parse_profile
+from meterseal_agent.profiles import make_layout
+from meterseal_agent.profiles.catalogue import load_all, load_map, shipped_maps
+from meterseal_agent.profiles.load import parse_profile, parse_profiles
 
-GOOD = (
-    (resources.files("meterseal_agent.profiles") / "data" / "eastron-sdm120.toml")
-    .read_bytes()
-    .decode()
-)
-HERE = Path("eastron-sdm120.toml")
+GOOD = """\
+id = "acme-m1"
+kind = "registers"
+make = "Acme"
+model = "M1"
+verified_on_hardware = false
+
+[[also]]
+id = "acme-m2"
+model = "M2"
+code = [0x0022]
+
+[[source]]
+kind = "vendor document"
+name = "M1 Modbus"
+where = "page 1"
+
+[[source]]
+kind = "code"
+name = "a reader"
+where = "somewhere"
+
+[line]
+registers_max = 60
+even = true
+silence_ms = 60
+timeout_ms = 300
+barriers = [0x0100]
+defaults = { baud = 9600, parity = "N", stop_bits = 1, address = 1 }
+
+[map]
+base = 0
+function = 4
+type = "f32"
+order = "big"
+
+[not_available]
+u32 = ["ffffffff"]
+
+[identity]
+serial = { function = 3, address = 0xFC00, type = "u32" }
+code = { function = 3, address = 0xFC02, type = "u16", expect = [0x0020] }
+
+[quantities]
+voltage_l1_mv = { address = 0x0000, unit = "V" }
+current_l1_ma = { address = 0x0006, unit = "A" }
+power_w = { address = 0x000C, unit = "W" }
+energy_import_wh = { address = 0x0048, unit = "kWh", billing = true }
+energy_export_wh = { address = 0x004A, type = "u32", unit = "kWh", billing = true }
+energy_total_wh = { address = 0x0050, type = "u16", unit = "kWh", scale = "0.1", wrap = 65536 }
+"""
+HERE = Path("acme-m1.toml")
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", shipped_maps())
 def test_a_shipped_profile_names_its_sources_and_keeps_to_its_limits(name: str) -> None:
-    profile = load_profile(name)
+    profile = load_map(name)[0]
 
     assert profile.sources
     assert len(profile.hash) == 32
@@ -33,12 +80,51 @@ def test_a_shipped_profile_names_its_sources_and_keeps_to_its_limits(name: str) 
         assert all(request.count <= profile.limits.registers_max for request in layout.requests)
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", shipped_maps())
 def test_every_quantity_has_one_place_in_a_profile(name: str) -> None:
-    points = load_profile(name).quantities()
+    """In each model of SunSpec: those a device has are told apart by discovery."""
+    profile = load_map(name)[0]
+    models = [(*model.points, *chain(*model.groups)) for model in profile.models]
 
-    assert len({point.code for point in points}) == len(points)
-    assert all(point.name in BY_NAME for point in points)
+    for points in (profile.points, *models):
+        assert len({point.code for point in points}) == len(points)
+        assert all(point.name in BY_NAME for point in points)
+
+
+def test_every_model_has_a_name_of_its_own() -> None:
+    names = [profile.name for profile in load_all()]
+
+    assert len(set(names)) == len(names)
+
+
+def test_a_further_model_shares_the_map_and_has_its_own_code() -> None:
+    first, second = parse_profiles(GOOD.encode(), HERE)
+
+    assert (second.name, second.make, second.model) == ("acme-m2", "Acme", "M2")
+    assert first.code is not None
+    assert second.code is not None
+    assert (first.code.expect, second.code.expect) == ((0x20,), (0x22,))
+    assert second.points == first.points
+    assert (second.map, second.map_hash) == ("acme-m1", first.map_hash)
+
+
+def test_a_wrap_is_told_in_the_quantitys_unit() -> None:
+    profile = parse_profile(GOOD.encode(), HERE)
+
+    widths = {point.name: point.wrap_width for point in profile.points}
+
+    assert widths["energy_total_wh"] == 65536 * 100
+    assert widths["energy_import_wh"] is None
+
+
+def test_maps_that_differ_in_name_only_hash_alike() -> None:
+    first = parse_profile(GOOD.encode(), HERE)
+    renamed = parse_profile(GOOD.replace("acme-m1", "b-m1").encode(), Path("b-m1.toml"))
+    moved = parse_profile(GOOD.replace("0x000C", "0x000E").encode(), HERE)
+
+    assert first.map_hash == renamed.map_hash
+    assert first.map_hash != moved.map_hash
+    assert first.hash != renamed.hash
 
 
 @pytest.mark.parametrize(
@@ -54,7 +140,23 @@ def test_every_quantity_has_one_place_in_a_profile(name: str) -> None:
         ('type = "f32"', 'type = "float"', ("type", '"f32"')),
         ('order = "big"', 'order = "middle"', ("order", '"little"')),
         ("registers_max = 60", "registers_max = 126", ("registers_max", "125")),
-        ('id = "eastron-sdm120"', 'id = "eastron-sdm121"', ("id", "eastron-sdm120")),
+        ('id = "acme-m1"', 'id = "acme-m3"', ("id", "acme-m1")),
+        ('id = "acme-m2"', 'id = "acme-m1"', ("[[also]]", "name of its own")),
+        ("code = [0x0022]", "code = [0x10022]", ("[[also]]", "code", "registers")),
+        ("code = [0x0022]", 'code = ["M2"]', ("[[also]]", "code", "[identity]")),
+        ("code = [0x0022]", 'kode = ["M2"]', ("[[also]]", "kode", '"code"')),
+        ("expect = [0x0020]", "expect = []", ("[identity] [code] expect", "at least one")),
+        ("barriers = [0x0100]", "barriers = [0x0049]", ("energy_import_wh", "barrier")),
+        ("barriers = [0x0100]", 'barriers = ["0x0100"]', ("barriers", "addresses on the wire")),
+        ('parity = "N"', 'parity = "none"', ("defaults", "parity", '"E"')),
+        ("wrap = 65536", 'wrap = "many"', ("energy_total_wh", "wrap", "integer")),
+        ("wrap = 65536", "wrap = 0", ("energy_total_wh", "wrap", "integer")),
+        ('unit = "A" }', 'unit = "A", wrap = 10 }', ("current_l1_ma", "wrap", "counters")),
+        ('unit = "A" }', 'unit = "A", billing = true }', ("current_l1_ma", "billing", "Wh")),
+        ('unit = "A" }', 'unit = "A", absent = ["ff"] }', ("current_l1_ma", "absent")),
+        ('unit = "A" }', 'unit = "A", scale_address = 70 }', ("current_l1_ma", "60", "request")),
+        ('u32 = ["ffffffff"]', 'u32 = ["ffff"]', ("[not_available] u32", "8 hexadecimal")),
+        ('kind = "vendor document"', 'kind = "recording"', ("[[source]]", "two code sources")),
         ("verified_on_hardware = false", "verified = false", ("verified_on_hardware",)),
         ("silence_ms = 60", "silence_ms = 60\nsilense_ms = 1", ("silense_ms", "silence_ms")),
         ("[map]", "[maps]", ("[map]",)),
@@ -68,7 +170,7 @@ def test_a_wrong_profile_is_refused_by_name(old: str, new: str, words: tuple[str
         parse_profile(GOOD.replace(old, new, 1).encode(), HERE)
 
     message = str(caught.value)
-    assert "eastron-sdm120.toml" in message
+    assert "acme-m1.toml" in message
     assert all(word in message for word in words), message
 
 
