@@ -27,6 +27,7 @@ examples:
   meterseal-agent init                        make the device key, print what enrolment needs
   meterseal-agent run                         read, sign, store, publish, show
   meterseal-agent show                        newest records and how far they have come
+  meterseal-agent profiles                    meters that can be read, and their sources
   meterseal-agent fsck                        check the whole store, name the first bad record
   meterseal-agent export --seq 4711 --out reading.evidence
   meterseal-agent export --interval 2026-11-23T12:15:00Z --out quarter.evidence
@@ -96,6 +97,8 @@ def _parser() -> _Parser:
     _what(export)
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
     _json(export).set_defaults(command=cli.export)
+    profiles = commands.add_parser("profiles", parents=[common], help="meters that can be read")
+    _json(profiles).set_defaults(command=cli.profiles)
     return parser
 
 

@@ -19,6 +19,8 @@ from meterseal_agent.device import Device, prepare, reading
 from meterseal_agent.errors import AgentError
 from meterseal_agent.export import interval_evidence, reading_evidence
 from meterseal_agent.keyfile import KEY_NAME, load_key
+from meterseal_agent.profiles.catalogue import load_all
+from meterseal_agent.profiles.listing import listed, maps, table
 from meterseal_agent.store import states
 from meterseal_agent.store.audit import audit
 
@@ -127,6 +129,17 @@ def export(options: argparse.Namespace) -> int:
         print(
             f"{options.out}: {len(data)} bytes, {state}. Check it: meterseal verify {options.out}"
         )
+    return _EXIT_OK
+
+
+def profiles(options: argparse.Namespace) -> int:
+    """List the models that the agent can read."""
+    rows = listed(load_all())
+    if options.json:
+        found = {"models": [asdict(row) for row in rows], "maps": maps(rows)}
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        print(table(rows))
     return _EXIT_OK
 
 
