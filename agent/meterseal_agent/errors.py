@@ -41,6 +41,10 @@ class MissingReplyError(BusError):
     """No reply came in time."""
 
 
+class NoTimeError(BusError):
+    """The round has no time left for this request: nothing was asked, nothing is in doubt."""
+
+
 class WrongReplyError(BusError):
     """Bytes came that are not the reply to the request."""
 

@@ -15,22 +15,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
+import termios
 from typing import TYPE_CHECKING, Protocol
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerType
 
-from meterseal_agent.bus.frame import Request, mbap_reply, rtu_reply
+from meterseal_agent.bus.adapter import Adapter
+from meterseal_agent.bus.frame import Request, mbap_reply, rtu_pending, rtu_reply
 from meterseal_agent.bus.settings import Line, SerialLine
+from meterseal_agent.bus.unopened import CONNECT_S, GONE, no_answer, why_not_open
 from meterseal_agent.errors import MeterError, MissingReplyError, PortError, WrongReplyError
 
 if TYPE_CHECKING:
     from pymodbus.client import ModbusBaseClient
 
-_CONNECT_S = 5.0
 # pymodbus counts its own timeout from the request; ours always comes first.
 _PYMODBUS_TIMEOUT_S = 3600.0
 # What the buffer of a line may hold: the longest frame, an echo of the request, and noise.
@@ -79,7 +80,17 @@ class Port(Protocol):
 
     @property
     def received(self) -> int:
-        """Bytes received since the last request or reset."""
+        """Bytes received since the last reply or reset, which nobody asked for."""
+        ...
+
+    @property
+    def heard(self) -> bytes:
+        """These bytes, as far as they are kept."""
+        ...
+
+    @property
+    def warning(self) -> str:
+        """What is unsafe about how the port is found; empty if nothing."""
         ...
 
     @property
@@ -93,6 +104,7 @@ class ModbusPort:
 
     def __init__(self, line: Line) -> None:
         self._line = line
+        self._adapter = Adapter(port=line.port) if isinstance(line, SerialLine) else None
         self._client: ModbusBaseClient | None = None
         self._request: Request | None = None
         self._reply: asyncio.Future[bytes] | None = None
@@ -109,8 +121,18 @@ class ModbusPort:
 
     @property
     def received(self) -> int:
-        """Bytes received since the last request or reset."""
+        """Bytes received since the last reply or reset, which nobody asked for."""
         return len(self._received)
+
+    @property
+    def heard(self) -> bytes:
+        """These bytes, as far as they are kept."""
+        return bytes(self._received)
+
+    @property
+    def warning(self) -> str:
+        """What is unsafe about how the port is found; empty if nothing."""
+        return "" if self._adapter is None else self._adapter.warning()
 
     @property
     def last_byte_s(self) -> float:
@@ -127,11 +149,14 @@ class ModbusPort:
         client = self._make_client()
         try:
             # `client.connect()` would swallow the reason; this is the call inside it.
-            transport, _ = await asyncio.wait_for(client.ctx.call_create(), _CONNECT_S)
+            transport, _ = await asyncio.wait_for(client.ctx.call_create(), CONNECT_S)
         except TimeoutError as error:
-            raise PortError(f"{self._line.label}: {_no_answer(self._line)}") from error
+            raise PortError(f"{self._line.label}: {no_answer(self._line)}") from error
         except OSError as error:
-            raise PortError(f"{self._line.label}: {_why(self._line, error)}") from error
+            raise PortError(f"{self._line.label}: {why_not_open(self._line, error)}") from error
+        except termios.error as error:
+            # The adapter went while it was being opened: not an OSError, though it looks like one.
+            raise PortError(f"{self._line.label}: {GONE}") from error
         client.ctx.transport = transport
         client.ctx.max_buffer_size = _PYMODBUS_BUFFER_MAX
         # A serial transport announces itself in the loop's next rounds; until then it is deaf.
@@ -139,12 +164,14 @@ class ModbusPort:
         await asyncio.sleep(0)
         self._client = client
         self.reset()
+        if self._adapter is not None:
+            self._adapter.opened()
 
     def close(self) -> None:
         """Close the port; harmless when closed."""
         if self._client is not None:
             # An adapter that was unplugged raises when its flags are restored: it is gone anyway.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, termios.error):
                 self._client.close()
         self._client = None
         self.reset()
@@ -157,7 +184,8 @@ class ModbusPort:
         self._client.ctx.recv_buffer = b""
         serial = getattr(self._client.ctx.transport, "sync_serial", None)
         if serial is not None:
-            with contextlib.suppress(OSError):
+            # If the adapter is gone, the next read or write says so.
+            with contextlib.suppress(OSError, termios.error):
                 serial.reset_input_buffer()
 
     async def exchange(self, request: Request, timeout_s: float) -> bytes:
@@ -217,28 +245,53 @@ class ModbusPort:
 
     def _conclude(self, request: Request, reply: asyncio.Future[bytes]) -> None:
         """Settle the pending reply unless more of it may still come."""
+        if self._pending(request):
+            return
         try:
             reply.set_result(self._judge(request))
         except MissingReplyError:
             return
-        except (WrongReplyError, MeterError) as error:
+        except WrongReplyError as error:
+            # Kept: with what follows, it tells the guard whose it was.
+            reply.set_exception(error)
+            return
+        except MeterError as error:
             reply.set_exception(error)
         # What belonged to this reply is spent; what comes from here on, nobody asked for.
         self._received.clear()
 
-    def _judge(self, request: Request) -> bytes:
+    def _pending(self, request: Request) -> bool:
+        """Tell cheaply, byte for byte as they come, that more is still to come."""
+        if not self._rtu:
+            return False
+        if self._echoes and len(self._received) < len(self._sent):
+            return self._sent.startswith(self._received)
+        return rtu_pending(request, self._reply_bytes())
+
+    def _reply_bytes(self) -> bytes:
         data = bytes(self._received)
-        if isinstance(self._line, SerialLine) and self._line.echo:
-            data = data.removeprefix(self._sent)
-        if isinstance(self._line, SerialLine) or self._line.rtu:
+        return data.removeprefix(self._sent) if self._echoes else data
+
+    @property
+    def _rtu(self) -> bool:
+        return isinstance(self._line, SerialLine) or self._line.rtu
+
+    @property
+    def _echoes(self) -> bool:
+        return isinstance(self._line, SerialLine) and self._line.echo
+
+    def _judge(self, request: Request) -> bytes:
+        data = self._reply_bytes()
+        if self._rtu:
             return rtu_reply(request, data)
         transaction = int.from_bytes(self._sent[:_TRANSACTION_BYTES], "big")
         return mbap_reply(request, transaction, data)
 
     def _make_client(self) -> ModbusBaseClient:
         if isinstance(self._line, SerialLine):
+            port = self._line.port if self._adapter is None else self._adapter.path
             return AsyncModbusSerialClient(
-                self._line.port,
+                port,
                 baudrate=self._line.baud,
                 parity=self._line.parity,
                 stopbits=self._line.stop_bits,
@@ -258,47 +311,3 @@ class ModbusPort:
             trace_packet=self._trace,
             trace_connect=self._trace_connect,
         )
-
-
-def _no_answer(line: Line) -> str:
-    return (
-        f"expected a connection within {_CONNECT_S:g} s, got none. "
-        "Check that the device is on and its address right."
-        if not isinstance(line, SerialLine)
-        else f"expected the port to open within {_CONNECT_S:g} s, got no answer from its driver."
-    )
-
-
-def _why(line: Line, error: OSError) -> str:
-    """Say why a port did not open: expected, got, remedy."""
-    text = str(error)
-    match error.errno:
-        case errno.ENOENT | errno.ENODEV | errno.ENXIO:
-            return (
-                "expected a serial port, got no such device. Plug the adapter in; "
-                "`ls -l /dev/serial/by-id` shows the stable names of those present."
-            )
-        case errno.EACCES | errno.EPERM:
-            return (
-                "expected to open the port, got permission denied. "
-                "Add the agent's user to the group of the device (dialout)."
-            )
-        case errno.ECONNREFUSED:
-            return (
-                "expected a Modbus TCP server, got the connection refused. "
-                "Check address and port, and that Modbus TCP is enabled in the device."
-            )
-        case errno.EBUSY | errno.EAGAIN:
-            return _BUSY
-        case _:
-            pass
-    if "exclusively lock" in text:
-        return _BUSY
-    what = "a serial port" if isinstance(line, SerialLine) else "a connection"
-    return f"expected {what}, got: {text}."
-
-
-_BUSY = (
-    "expected the port for ourselves, got it busy. Another program holds it (a second agent, a "
-    "home automation system): `fuser -v` on the port names it."
-)

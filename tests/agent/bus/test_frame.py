@@ -14,6 +14,7 @@ from meterseal_agent.bus.frame import (
     crc16,
     mbap_reply,
     mbap_request,
+    rtu_pending,
     rtu_reply,
     rtu_request,
 )
@@ -58,6 +59,14 @@ def test_every_beginning_of_a_right_reply_is_waited_for() -> None:
     for length in range(len(REPLY)):
         with pytest.raises(MissingReplyError):
             rtu_reply(REQUEST, REPLY[:length])
+
+
+def test_what_is_pending_is_just_what_is_the_beginning_of_a_right_reply() -> None:
+    for length in range(len(REPLY)):
+        assert rtu_pending(REQUEST, REPLY[:length])
+    assert not rtu_pending(REQUEST, REPLY)
+    for wrong in ("06", "05 03", "05 84", "05 04 02"):
+        assert not rtu_pending(REQUEST, bytes.fromhex(wrong))
 
 
 def test_a_byte_behind_the_reply_refuses_it() -> None:
