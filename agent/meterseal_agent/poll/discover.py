@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from meterseal_agent.bus.frame import Request
 from meterseal_agent.errors import MeterError
+from meterseal_agent.profiles.official import label
 from meterseal_agent.profiles.sunspec import (
     BASES,
     COMMON_MODEL,
@@ -35,15 +36,33 @@ _TEXT_MAX = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """One model of a device.
+
+    Attributes:
+        address: Of its id register.
+        length: Registers behind the header, as the header says.
+    """
+
+    number: int
+    address: int
+    length: int
+
+    def __str__(self) -> str:
+        """Name it as the log and the scan do."""
+        return f"{self.number} ({label(self.number)}) at {self.address}, {self.length} registers"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Device:
     """What a SunSpec device says about itself.
 
     Attributes:
-        models: Address of the id register and length, by model number; the first of each.
+        chain: Every model, in order; also those that no profile reads.
         serial_request: How to read the serial number again, or None without model 1.
     """
 
-    models: Mapping[int, tuple[int, int]]
+    chain: tuple[Found, ...]
     make: str = ""
     model: str = ""
     firmware: str = ""
@@ -51,9 +70,23 @@ class Device:
     serial_request: Request | None = None
     serial_words: bytes = b""
 
+    @property
+    def models(self) -> Mapping[int, tuple[int, int]]:
+        """Address and length by model number; of several alike the first."""
+        found: dict[int, tuple[int, int]] = {}
+        for one in self.chain:
+            found.setdefault(one.number, (one.address, one.length))
+        return found
 
-async def discover(read: Read, meter: MeterConfig) -> Device:
+
+async def discover(read: Read, meter: MeterConfig, wanted: frozenset[int] = frozenset()) -> Device:
     """Walk the models of a device.
+
+    Args:
+        read: How to read registers.
+        meter: Which device.
+        wanted: Models that are to be read: the device is called what the model 1 before the first
+            of them says, for a meter behind an inverter has a model 1 of its own.
 
     Raises:
         BusError: The line failed.
@@ -62,8 +95,8 @@ async def discover(read: Read, meter: MeterConfig) -> Device:
     for base in BASES:
         mark = await _optional(read, _request(meter, base, HEADER))
         if mark == MARK:
-            models = await _walk(read, meter, base + HEADER)
-            return await _common(read, meter, models)
+            chain = await _walk(read, meter, base + HEADER)
+            return await _common(read, meter, chain, wanted)
     raise MeterError(
         f'{meter.where}: expected "SunS" at one of {", ".join(map(str, BASES))}, got it nowhere. '
         "Enable SunSpec Modbus in the device, or give `models` with their addresses."
@@ -90,27 +123,30 @@ async def headers_at(read: Read, meter: MeterConfig) -> Mapping[int, tuple[int, 
     return found
 
 
-async def _walk(read: Read, meter: MeterConfig, start: int) -> dict[int, tuple[int, int]]:
-    found: dict[int, tuple[int, int]] = {}
+async def _walk(read: Read, meter: MeterConfig, start: int) -> tuple[Found, ...]:
+    chain: list[Found] = []
     address = start
     for _ in range(MODELS_MAX):
         if address + HEADER > _ADDRESSES:
-            return found
+            return tuple(chain)
         words = await _optional(read, _request(meter, address, HEADER))
         if words is None or _word(words, 0) == END_MODEL:
-            return found
-        number, length = _word(words, 0), _word(words, 1)
-        found.setdefault(number, (address, length))
-        address += HEADER + length
+            return tuple(chain)
+        found = Found(number=_word(words, 0), address=address, length=_word(words, 1))
+        chain.append(found)
+        address += HEADER + found.length
     raise MeterError(
         f"{meter.where}: expected the end of the SunSpec map within {MODELS_MAX} models, got none"
     )
 
 
-async def _common(read: Read, meter: MeterConfig, models: Mapping[int, tuple[int, int]]) -> Device:
-    if COMMON_MODEL not in models:
-        return Device(models=models)
-    address, length = models[COMMON_MODEL]
+async def _common(
+    read: Read, meter: MeterConfig, chain: tuple[Found, ...], wanted: frozenset[int]
+) -> Device:
+    common = _model_one(chain, wanted)
+    if common is None:
+        return Device(chain=chain)
+    address, length = common.address, common.length
     texts = {}
     words = b""
     request = None
@@ -123,11 +159,24 @@ async def _common(read: Read, meter: MeterConfig, models: Mapping[int, tuple[int
     # The serial number is the last text: its request and words are those left over.
     has_serial = bool(texts.get("serial"))
     return Device(
-        models=models,
+        chain=chain,
         serial_request=request if has_serial else None,
         serial_words=words if has_serial else b"",
         **texts,
     )
+
+
+def _model_one(chain: tuple[Found, ...], wanted: frozenset[int]) -> Found | None:
+    """Find the model 1 that the first wanted model belongs to."""
+    common = None
+    for one in chain:
+        if one.number == COMMON_MODEL:
+            common = one
+        elif one.number in wanted:
+            break
+    else:
+        return next((one for one in chain if one.number == COMMON_MODEL), None)
+    return common
 
 
 async def _optional(read: Read, request: Request) -> bytes | None:

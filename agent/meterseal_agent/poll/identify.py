@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from meterseal.quantities import BY_CODE
 from meterseal_agent.bus.frame import Request
 from meterseal_agent.errors import MeterError, MeterExchangedError
-from meterseal_agent.poll.discover import discover, headers_at
+from meterseal_agent.poll.discover import Device, discover, headers_at
 from meterseal_agent.profiles.layout import Layout, make_layout
 from meterseal_agent.profiles.model import Text
 from meterseal_agent.profiles.sunspec import HEADER, sunspec_layout
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from meterseal_agent.profiles import Profile
     from meterseal_agent.profiles.model import Field, Point, TextExpectation
     from meterseal_agent.profiles.words import Order
+
+_log = logging.getLogger(__name__)
 
 Read = Callable[[Request], Awaitable[bytes]]
 
@@ -232,7 +235,8 @@ async def _identify_sunspec(read: Read, meter: MeterConfig, profile: Profile) ->
         device = None
         sentinel: Sentinel | None = Sentinel(request=request, words=await read(request))
     else:
-        device = await discover(read, meter)
+        device = await discover(read, meter, profile.model_numbers)
+        _check_maker(device, meter, profile)
         found = device.models
         sentinel = None
         if device.serial_request is not None and any(device.serial_words):
@@ -252,6 +256,18 @@ async def _identify_sunspec(read: Read, meter: MeterConfig, profile: Profile) ->
         firmware=device.firmware if device else "",
         layout=layout,
         sentinel=sentinel,
+    )
+
+
+def _check_maker(device: Device, meter: MeterConfig, profile: Profile) -> None:
+    """Refuse another maker's device where the profile is one maker's: signs may differ."""
+    _log.info("%s: SunSpec models %s", meter.where, "; ".join(map(str, device.chain)) or "none")
+    if profile.text is None or not device.make or device.make.startswith(profile.text.expect):
+        return
+    expected = " or ".join(profile.text.expect)
+    raise MeterError(
+        f"{meter.where} profile: expected a device made by {expected} for {profile.name}, got one "
+        f'by "{device.make}". Choose the profile of its maker, or sunspec-inverter.'
     )
 
 

@@ -10,7 +10,7 @@ do not add up errors: intervals telescope over the rounded counter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -41,10 +41,16 @@ class Fixed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
-    """Values and raw words of one go, by quantity code."""
+    """Values and raw words of one go, by quantity code.
+
+    Attributes:
+        wraps: In the quantity's unit, the width at which a counter begins again at 0, with the
+            scale factor that was read; only of counters that are known to wrap.
+    """
 
     values: dict[int, int | None]
     raw: dict[int, bytes | None]
+    wraps: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,14 +91,18 @@ class Layout:
             _check_fixed(fixed, image)
         values: dict[int, int | None] = {}
         raw: dict[int, bytes | None] = {}
+        wraps: dict[int, int] = {}
         for point in self.points:
             words = image.words(point.field)
             scale = None if point.scale is None else image.at(point.field, point.scale, 1)
-            value = _value(point, words, scale)
+            power = Fraction(1) if scale is None else power_of_ten(scale)
+            value = _value(point, words, power)
             values[point.code] = value
             if point.billing:
                 raw[point.code] = None if value is None else words + (scale or b"")
-        return Decoded(values=values, raw=raw)
+            if value is not None and power is not None and point.wrap_width is not None:
+                wraps[point.code] = round(point.wrap_width * power)
+        return Decoded(values=values, raw=raw, wraps=wraps)
 
 
 def make_layout(
@@ -177,9 +187,8 @@ def _check_fixed(fixed: Fixed, image: _Image) -> None:
         )
 
 
-def _value(point: Point, words: bytes, scale: bytes | None) -> int | None:
+def _value(point: Point, words: bytes, power: Fraction | None) -> int | None:
     read = number(words, point.field.word_type, point.field.order, point.field.absent)
-    power = Fraction(1) if scale is None else power_of_ten(scale)
     if read is None or power is None:
         return None
     value = round(read * power * point.factor)

@@ -193,6 +193,11 @@ class Profile:
         """Whether addresses are found by SunSpec discovery."""
         return bool(self.models)
 
+    @property
+    def model_numbers(self) -> frozenset[int]:
+        """Numbers of the SunSpec models that are read."""
+        return frozenset(number for model in self.models for number in model.ids)
+
     def quantities(self) -> tuple[Point, ...]:
         """Every point that the map knows, groups included."""
         found = list(self.points)
