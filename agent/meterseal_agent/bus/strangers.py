@@ -67,7 +67,7 @@ class Strangers:
         else:
             self.guess = _NOISE
         for request, _ in late:
-            del self._owed[request.unit]
+            self._owed.pop(request.unit, None)  # two frames may answer one request
         return late
 
     def notice(self, now_s: float) -> str:
