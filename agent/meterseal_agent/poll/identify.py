@@ -100,15 +100,36 @@ async def _identify_registers(read: Read, meter: MeterConfig, profile: Profile) 
     coded = await _check_code(read, meter, profile)
     typed = await _check_text(read, meter, profile)
     firmware, _ = await _told(read, meter, profile.firmware)
-    points = [_adjusted(point, meter, order, factor) for point in _wanted(profile, meter)]
     return Known(
         make=profile.make,
         model=profile.model,
         serial=serial,
         firmware=firmware,
-        layout=make_layout(meter.address, points, profile.limits),
+        layout=register_layout(meter, profile, order, factor),
         sentinel=sentinel or coded or typed,
     )
+
+
+def register_layout(
+    meter: MeterConfig, profile: Profile, order: Order | None = None, factor: int = 1
+) -> Layout:
+    """Plan a map of fixed addresses, also for a meter that has not been asked yet.
+
+    Args:
+        meter: What the configuration wants of it.
+        profile: Its map.
+        order: Which word comes first, if the meter was set to something of its own.
+        factor: By what its energy registers are multiplied.
+    """
+    points = [_adjusted(point, meter, order, factor) for point in _wanted(profile, meter)]
+    return make_layout(meter.address, points, profile.limits)
+
+
+def sentinel_request(meter: MeterConfig, profile: Profile) -> Request | None:
+    """What will probably tell this meter from others, before it has been asked."""
+    code, typed = profile.code, profile.text
+    fields = (profile.serial, code.field if code else None, typed.field if typed else None)
+    return next((_request(meter, field) for field in fields if field is not None), None)
 
 
 def _wanted(profile: Profile, meter: MeterConfig) -> list[Point]:

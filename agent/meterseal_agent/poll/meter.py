@@ -8,27 +8,46 @@ without a sentinel proves the same by silence: after the values nothing more com
 the slowest reply may take.
 
 In quiet times the sentinel is read at least once a minute and in the round that closes an interval.
+
+The requests are planned for how long the meter really takes to answer, once that is known, and
+without holes for a meter that refuses registers which nobody wants.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meterseal.records import MeterIdentity
-from meterseal_agent.errors import MeterExchangedError, WrongReplyError
-from meterseal_agent.poll.identify import Known, identify
+from meterseal_agent.bus.plan import Cost
+from meterseal_agent.errors import MeterError, MeterExchangedError, WrongReplyError
+from meterseal_agent.poll.budget import MeterBudget
+from meterseal_agent.poll.identify import register_layout, sentinel_request
+from meterseal_agent.poll.introduction import Introduction
 
 if TYPE_CHECKING:
     from meterseal_agent.bus.frame import Request
     from meterseal_agent.bus.guard import Guard, Reply
+    from meterseal_agent.bus.plan import Limits
     from meterseal_agent.config import MeterConfig
+    from meterseal_agent.poll.identify import Known
     from meterseal_agent.profiles import Decoded, Profile
+    from meterseal_agent.profiles.layout import Layout
+
+_log = logging.getLogger(__name__)
 
 _PROOF_EVERY_S = 60.0
 # How long after a doubt a reply may still come that belongs to a request from before it.
 _BRACKET_S = 60.0
+# "I do not have all of these": illegal data address, or value (Application Protocol 1.1b3, 7).
+_HOLE_CODES = frozenset({2, 3})
+# A plan is made anew when the turnaround differs by more than both, and kept if that saves 2 %.
+_TURNAROUND_OFF_S = 0.005
+_TURNAROUND_OFF = 0.5
+_WORTH_IT = 0.98
+_NEVER_S = float("inf")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +65,9 @@ class MeterReader:
         self.meter = meter
         self._profile = profile
         self._guard = guard
+        self._introduction = Introduction(meter, profile, guard)
+        self._limits: Limits | None = None
+        self._planned_for_s = 0.0
         self._known: Known | None = None
         self._accepted: Known | None = None
         self._seen_doubts = -1
@@ -66,29 +88,99 @@ class MeterReader:
             address=self.meter.address,
         )
 
-    async def read(self, *, boundary: bool) -> Reading:
+    def budget(self) -> MeterBudget:
+        """Say how long a go takes, by what is known of the meter so far."""
+        cost = self._cost(self._guard.turnaround_s(self.meter.address) or 0.0)
+        if self._known is not None:
+            layout: Layout | None = self._known.layout
+            proof = self._known.sentinel.request if self._known.sentinel else None
+        else:
+            sunspec = self._profile.sunspec
+            layout = None if sunspec else register_layout(self.meter, self._profile).planned(cost)
+            proof = sentinel_request(self.meter, self._profile)
+        requests = () if layout is None else layout.requests
+        return MeterBudget(
+            meter=self.meter.name,
+            requests=len(requests),
+            registers=sum(request.count for request in requests),
+            values_s=cost.total_s(requests),
+            proof_s=0.0 if proof is None else cost.total_s([proof]),
+        )
+
+    async def read(self, *, boundary: bool, until_s: float = _NEVER_S) -> Reading:
         """Read all values in one go.
 
         Args:
             boundary: The round closes an interval: prove the identity in it.
+            until_s: Event-loop time at which the round ends.
 
         Raises:
+            NoTimeError: The round ended before the go was complete.
             BusError: The line failed; nothing of this go may be used.
             MeterError: The meter refused, or is not as its map says.
             MeterExchangedError: Another meter answers; from the next go on it is the known one.
         """
-        known = self._known or await identify(self._words, self.meter, self._profile)
-        self._known = known
+        known = await self._get_to_know(until_s)
         bracket = self._in_doubt()
         if bracket or boundary or self._proof_due():
-            await self._prove(known)
-        replies = [await self._reply(request) for request in known.layout.requests]
+            await self._prove(known, until_s)
+        replies = await self._values(known, until_s)
         if bracket:
-            await self._prove_behind(known)
+            await self._prove_behind(known, until_s)
         decoded = known.layout.decode([reply.words for reply in replies])
         self._guard.succeeded()
         self._accept(known)
         return Reading(decoded=decoded, at_s=replies[known.layout.stamp].at_s)
+
+    async def _get_to_know(self, until_s: float) -> Known:
+        turnaround_s = self._guard.turnaround_s(self.meter.address) or 0.0
+        if self._known is None:
+            known = await self._introduction.go_on(until_s)
+            layout = known.layout.planned(self._cost(turnaround_s), self._limits)
+            self._planned_for_s = turnaround_s
+            self._known = replace(known, layout=layout)
+        elif self._planned_wrong(turnaround_s):
+            self._known = replace(self._known, layout=self._replanned(self._known, turnaround_s))
+        return self._known
+
+    def _planned_wrong(self, turnaround_s: float) -> bool:
+        off_s = abs(turnaround_s - self._planned_for_s)
+        return off_s > max(_TURNAROUND_OFF_S, _TURNAROUND_OFF * self._planned_for_s)
+
+    def _replanned(self, known: Known, turnaround_s: float) -> Layout:
+        """Plan for the turnaround that was learned; keep the old plan if that saves nothing."""
+        self._planned_for_s = turnaround_s
+        cost = self._cost(turnaround_s)
+        layout = known.layout.planned(cost)
+        saves = cost.total_s(layout.requests) < _WORTH_IT * cost.total_s(known.layout.requests)
+        return layout if saves else known.layout
+
+    def _cost(self, turnaround_s: float) -> Cost:
+        return Cost.of(self._guard.line, self._profile.pace, turnaround_s)
+
+    async def _values(self, known: Known, until_s: float) -> list[Reply]:
+        try:
+            return [await self._reply(request, until_s) for request in known.layout.requests]
+        except MeterError as error:
+            if error.code in _HOLE_CODES:
+                self._avoid_holes(known)
+            raise
+
+    def _avoid_holes(self, known: Known) -> None:
+        """Plan without registers that nobody wants, if there are such in the plan, and stay so."""
+        limits = replace(known.layout.limits, gap_max=0)
+        layout = known.layout.planned(self._cost(self._planned_for_s), limits)
+        if layout.requests == known.layout.requests:
+            return
+        self._limits = limits
+        self._known = replace(known, layout=layout)
+        _log.warning(
+            "meter %s refuses registers that nobody wants: read around them from now on, in %d "
+            "requests instead of %d",
+            self.meter.name,
+            len(layout.requests),
+            len(known.layout.requests),
+        )
 
     def _in_doubt(self) -> bool:
         """Tell whether a reply from before the last doubt may still come."""
@@ -102,11 +194,11 @@ class MeterReader:
     def _proof_due(self) -> bool:
         return asyncio.get_running_loop().time() >= self._proved_at_s + _PROOF_EVERY_S
 
-    async def _prove(self, known: Known) -> None:
+    async def _prove(self, known: Known, until_s: float) -> None:
         """Read the sentinel and hold it against what it was."""
         if known.sentinel is None:
             return
-        words = await self._words(known.sentinel.request)
+        words = (await self._reply(known.sentinel.request, until_s)).words
         if words != known.sentinel.words:
             self._known = None
             self._guard.doubt(None)
@@ -117,12 +209,12 @@ class MeterReader:
             )
         self._proved_at_s = asyncio.get_running_loop().time()
 
-    async def _prove_behind(self, known: Known) -> None:
+    async def _prove_behind(self, known: Known, until_s: float) -> None:
         """Prove after the values that none of the replies belonged to an earlier request."""
         if known.sentinel is None:
-            await self._guard.quiet()
+            await self._guard.quiet(until_s)
         else:
-            await self._prove(known)
+            await self._prove(known, until_s)
 
     def _accept(self, known: Known) -> None:
         """Make a proved identity the meter's, and say so when it is another one.
@@ -137,8 +229,5 @@ class MeterReader:
                 f'"{known.serial}": the meter was exchanged. The record goes on with the new one.'
             )
 
-    async def _words(self, request: Request) -> bytes:
-        return (await self._reply(request)).words
-
-    async def _reply(self, request: Request) -> Reply:
-        return await self._guard.read(request, self._profile.pace)
+    async def _reply(self, request: Request, until_s: float) -> Reply:
+        return await self._guard.read(request, self._profile.pace, until_s)

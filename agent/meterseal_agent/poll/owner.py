@@ -18,6 +18,7 @@ from meterseal_agent.errors import (
     MeterError,
     MeterExchangedError,
     MissingReplyError,
+    NoTimeError,
     PortError,
 )
 
@@ -116,13 +117,9 @@ class BusOwner:
         if silence.rounds >= _SILENT_ROUNDS and loop.time() < silence.ask_at_s:
             return _failed(index, MeterState.TIMEOUT, silence.message)
         try:
-            async with asyncio.timeout_at(order.deadline_s):
-                reading = await reader.read(boundary=order.boundary)
-        except TimeoutError:
-            message = (
-                f"{reader.meter.where}: expected its values within the round, got no time left"
-            )
-            return _failed(index, MeterState.TIMEOUT, message)
+            reading = await reader.read(boundary=order.boundary, until_s=order.deadline_s)
+        except NoTimeError as error:
+            return _failed(index, MeterState.TIMEOUT, f"{reader.meter.where}: {error}")
         except (BusError, MeterError) as error:
             outcome = _failed(index, _state(error), str(error))
             _note(silence, outcome, loop.time())
