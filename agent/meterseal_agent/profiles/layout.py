@@ -44,13 +44,13 @@ class Decoded:
     """Values and raw words of one go, by quantity code.
 
     Attributes:
-        wraps: In the quantity's unit, the width at which a counter begins again at 0, with the
-            scale factor that was read; only of counters that are known to wrap.
+        wraps: In the quantity's unit, the exact width at which a counter begins again at 0, with
+            the scale factor that was read; only of counters that are known to wrap.
     """
 
     values: dict[int, int | None]
     raw: dict[int, bytes | None]
-    wraps: dict[int, int] = field(default_factory=dict)
+    wraps: dict[int, Fraction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +91,7 @@ class Layout:
             _check_fixed(fixed, image)
         values: dict[int, int | None] = {}
         raw: dict[int, bytes | None] = {}
-        wraps: dict[int, int] = {}
+        wraps: dict[int, Fraction] = {}
         for point in self.points:
             words = image.words(point.field)
             scale = None if point.scale is None else image.at(point.field, point.scale, 1)
@@ -101,7 +101,7 @@ class Layout:
             if point.billing:
                 raw[point.code] = None if value is None else words + (scale or b"")
             if value is not None and power is not None and point.wrap_width is not None:
-                wraps[point.code] = round(point.wrap_width * power)
+                wraps[point.code] = point.wrap_width * power
         return Decoded(values=values, raw=raw, wraps=wraps)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
@@ -115,6 +116,35 @@ def test_a_wrap_is_told_in_the_quantitys_unit() -> None:
 
     assert widths["energy_total_wh"] == 65536 * 100
     assert widths["energy_import_wh"] is None
+
+
+def test_a_counter_of_23_bits_tells_the_exact_width_at_which_it_wraps() -> None:
+    """A counter of 0.1 Wh that begins again at 838.8608 kWh (ioBroker.sourceanalytix issue 594)."""
+    text = GOOD.replace(
+        'unit = "kWh", scale = "0.1", wrap = 65536', 'unit = "Wh", scale = "0.1", wrap = "8388608"'
+    )
+    profile = parse_profile(text.encode(), HERE)
+    point = next(one for one in profile.points if one.name == "energy_total_wh")
+    layout = make_layout(1, [point], profile.limits)
+
+    decoded = layout.decode([b"\x27\x10" * request.count for request in layout.requests])
+
+    assert decoded.values[point.code] == 1000
+    assert decoded.wraps[point.code] == Fraction(8_388_608, 10)
+
+
+def test_a_scale_factor_in_a_register_of_its_own_is_read_with_the_value() -> None:
+    line = 'voltage_l1_mv = { address = 0x0000, unit = "V" }'
+    scaled = line.replace(" }", ', type = "u16", scale_address = 0x0005 }')
+    profile = parse_profile(GOOD.replace(line, scaled).encode(), HERE)
+    layout = make_layout(1, profile.points[:1], profile.limits)
+    words = bytes.fromhex("08fd 0000 0000 0000 0000 ffff")
+
+    (request,) = layout.requests
+    decoded = layout.decode([words])
+
+    assert (request.address, request.count) == (0, 6)
+    assert decoded.values == {24: 230_100}
 
 
 def test_maps_that_differ_in_name_only_hash_alike() -> None:

@@ -15,6 +15,7 @@ from meterseal_agent.profiles.words import (
     WordType,
     number,
     power_of_ten,
+    text,
 )
 
 
@@ -56,6 +57,39 @@ def test_a_scale_factor_beyond_ten_is_refused_and_none_is_none() -> None:
 def test_what_sunspec_marks_as_absent_is_none(word_type: WordType) -> None:
     for words in SUNSPEC_ABSENT[word_type]:
         assert number(words, word_type, "big", SUNSPEC_ABSENT[word_type]) is None
+
+
+def test_iskra_types_carry_their_power_of_ten_and_their_signs() -> None:
+    # The worked examples of Iskra's MC7x0 manual: 123456 * 10^-3, its negative, 0.9876 capacitive.
+    assert number(bytes.fromhex("FD01 E240"), "iskra_t5", "big") == Fraction(123456, 1000)
+    assert number(bytes.fromhex("FDFE 1DC0"), "iskra_t6", "big") == Fraction(-123456, 1000)
+    assert number(bytes.fromhex("00FF 2694"), "iskra_t7", "big") == Fraction(9876, 10000)
+    assert number(bytes.fromhex("FF00 2694"), "iskra_t7", "big") == Fraction(-9876, 10000)
+
+
+@pytest.mark.parametrize(
+    ("words", "word_type"),
+    [("0B00 0001", "iskra_t5"), ("F5FF FFFF", "iskra_t6"), ("0100 2694", "iskra_t7")],
+)
+def test_iskra_words_that_cannot_be_are_refused(words: str, word_type: WordType) -> None:
+    with pytest.raises(MeterError):
+        number(bytes.fromhex(words), word_type, "big")
+
+
+def test_digits_to_the_base_ten_thousand_are_joined_and_checked() -> None:
+    assert number(bytes.fromhex("0001 0002 0003"), "m10k3", "big") == 1_0002_0003
+    assert number(bytes.fromhex("0003 0002 0001"), "m10k3", "little") == 1_0002_0003
+    with pytest.raises(MeterError, match="0 to 9999"):
+        number(bytes.fromhex("0001 2710"), "m10k2", "big")
+
+
+def test_three_words_are_one_number() -> None:
+    assert number(bytes.fromhex("0001 0000 0002"), "u48", "big") == (1 << 32) + 2
+
+
+def test_characters_end_at_the_first_nul_and_lose_their_blanks() -> None:
+    assert text(b"SDM72 \0rest") == "SDM72"
+    assert text(b"\xff\x01AB ") == "AB"
 
 
 @given(st.data())
