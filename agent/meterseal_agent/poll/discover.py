@@ -7,12 +7,12 @@ very end may have no length word.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meterseal_agent.bus.frame import Request
 from meterseal_agent.errors import MeterError
+from meterseal_agent.poll.known import Read, optional
 from meterseal_agent.profiles.official import label
 from meterseal_agent.profiles.sunspec import (
     BASES,
@@ -26,11 +26,10 @@ from meterseal_agent.profiles.sunspec import (
 from meterseal_agent.profiles.words import text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meterseal_agent.config import MeterConfig
 
-Read = Callable[[Request], Awaitable[bytes]]
-
-_ABSENT_CODES = frozenset({1, 2, 3})
 _ADDRESSES = 0x10000
 _TEXT_MAX = 32
 
@@ -93,7 +92,7 @@ async def discover(read: Read, meter: MeterConfig, wanted: frozenset[int] = froz
         MeterError: There is no SunSpec map.
     """
     for base in BASES:
-        mark = await _optional(read, _request(meter, base, HEADER))
+        mark = await optional(read, _request(meter, base, HEADER))
         if mark == MARK:
             chain = await _walk(read, meter, base + HEADER)
             return await _common(read, meter, chain, wanted)
@@ -129,7 +128,7 @@ async def _walk(read: Read, meter: MeterConfig, start: int) -> tuple[Found, ...]
     for _ in range(MODELS_MAX):
         if address + HEADER > _ADDRESSES:
             return tuple(chain)
-        words = await _optional(read, _request(meter, address, HEADER))
+        words = await optional(read, _request(meter, address, HEADER))
         if words is None or _word(words, 0) == END_MODEL:
             return tuple(chain)
         found = Found(number=_word(words, 0), address=address, length=_word(words, 1))
@@ -177,15 +176,6 @@ def _model_one(chain: tuple[Found, ...], wanted: frozenset[int]) -> Found | None
     else:
         return next((one for one in chain if one.number == COMMON_MODEL), None)
     return common
-
-
-async def _optional(read: Read, request: Request) -> bytes | None:
-    try:
-        return await read(request)
-    except MeterError as error:
-        if error.code in _ABSENT_CODES:
-            return None
-        raise
 
 
 def _request(meter: MeterConfig, address: int, count: int) -> Request:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from meterseal_agent.bus.guard import Guard, Reply
     from meterseal_agent.bus.plan import Limits
     from meterseal_agent.config import MeterConfig
-    from meterseal_agent.poll.identify import Known
+    from meterseal_agent.poll.known import Known
     from meterseal_agent.profiles import Decoded, Profile
     from meterseal_agent.profiles.layout import Layout
 
