@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterseal import encoding
 from meterseal.encoding import (
     MAX_NESTING,
     MAX_PAYLOAD,
@@ -194,3 +195,40 @@ def test_a_head_that_promises_more_than_is_there_is_refused_at_once() -> None:
 def test_an_item_that_begins_behind_the_end_is_refused() -> None:
     with pytest.raises(EncodingError, match="the data end there"):
         item_end(b"\x00", 1)
+
+
+COSTLY = {
+    "a pattern": b"\xd8\x23",
+    "a pattern, in two bytes": b"\xd9\x00\x23",
+    "a pattern, in four bytes": b"\xda\x00\x00\x00\x23",
+    "a pattern, in eight bytes": b"\xdb" + bytes(7) + b"\x23",
+    "a message": b"\xd8\x24",
+    "a shared value": b"\xd8\x1c",
+    "a reference": b"\xd8\x1d",
+    "a fraction": b"\xd8\x1e",
+    "a reference to text": b"\xd8\x19",
+    "a place for text": b"\xd9\x01\x00",
+    "a set": b"\xd9\x01\x02",
+    "a network": b"\xd9\x01\x05",
+}
+
+
+@pytest.mark.parametrize("head", COSTLY.values(), ids=COSTLY.keys())
+def test_a_tag_that_costs_is_refused_before_anything_reads_it(
+    monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    """Goal: no byte of a stranger makes cbor2 compile patterns or parse messages.
+
+    Method: put a decoder that fails the test in cbor2's place.
+    """
+    item = b"\x82" + head + b"\x61a" + b"\x00"
+    monkeypatch.setattr(encoding._CODEC, "read", lambda _: pytest.fail("it was read"))
+
+    with pytest.raises(EncodingError):
+        decode(item, limit=100)
+
+
+def test_bytes_that_look_like_a_tag_are_bytes() -> None:
+    value = [b"".join(COSTLY.values()), "\u0d23"]
+
+    assert decode(encode(value), limit=200) == value
