@@ -37,7 +37,7 @@ need_packages() {
   esac
 }
 
-# setup_venv ROLE: .venv holds exactly the locked packages of the role, and this checkout.
+# setup_venv ROLE: .venv holds at least the locked packages of the role, and this checkout.
 setup_venv() {
   local role=$1 lock stamp
   lock="locks/$role.txt"

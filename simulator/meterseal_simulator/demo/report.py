@@ -33,6 +33,7 @@ class Report:
         intervals_logged: Interval records that the device knows to be in the log.
         intervals_anchored: Interval records that the device knows to be anchored.
         refused: Whatever a part refused, in its own words.
+        interrupted: Somebody ended it by Ctrl-C, before its time.
     """
 
     device: str = ""
@@ -50,6 +51,7 @@ class Report:
     trust: str = ""
     page: str = ""
     seconds: float = 0.0
+    interrupted: bool = False
     refused: list[str] = field(default_factory=list)
     tamper: list[TamperCase] = field(default_factory=list)
 
