@@ -8,7 +8,7 @@ import pytest
 
 from meterseal.records import Kind
 from support.staged import (
-    MosquittoStage,
+    QuickStage,
     aggregator_rows,
     assert_nothing_lost_doubled_or_forked,
     await_true,
@@ -40,12 +40,13 @@ def kill_in_the_middle(stage: Stage, name: str) -> None:
     await_true(f"anchors go on after the {name} was killed", lambda: anchored(stage) > before, 120)
 
 
-def test_kill_9_of_every_part_loses_doubles_and_forks_nothing(running: MosquittoStage) -> None:
+def test_kill_9_of_every_part_loses_doubles_and_forks_nothing(running: QuickStage) -> None:
     """Goal: whatever is killed, the record is whole, once, and goes on to the ledger.
 
-    Method: kill the agent, the aggregator, the broker (a mosquitto that forgets what it
-    acknowledged) and the ledger, one after the other, each while the others work; start each
-    again; wait until more records are anchored than before; at the end compare both stores.
+    Method: kill the agent, the aggregator, the broker (the demonstration's own, and a mosquitto
+    that forgets what it acknowledged) and the ledger, one after the other, each while the others
+    work; start each again; wait until more records are anchored than before; at the end compare
+    both stores.
     """
     for name in ("agent", "aggregator", "broker", "ledger"):
         kill_in_the_middle(running, name)

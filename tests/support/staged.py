@@ -22,17 +22,21 @@ T = TypeVar("T")
 QUICK = Settings(read_every_s=1, interval_s=5, anchor_every_s=2)
 
 
-class MosquittoStage(Stage):
-    """A real mosquitto takes the broker's place by configuration alone.
-
-    It is the default mosquitto: what it acknowledged is gone when it is killed.
-    """
+class QuickStage(Stage):
+    """The demonstration's stage with its own broker, and little to read."""
 
     def meters(self) -> str:
         """Few quantities, so that a round takes little of the 9600 baud."""
         few = 'quantities = ["energy_import_wh", "energy_export_wh", "power_w"]\n'
         two, _, _ = super().meters().partition('[[meter]]\nname = "inverter"')
         return two.replace('role = "', f'{few}role = "')
+
+
+class MosquittoStage(QuickStage):
+    """A real mosquitto takes the broker's place by configuration alone.
+
+    It is the default mosquitto: what it acknowledged is gone when it is killed.
+    """
 
     def start_broker(self) -> None:
         configuration = self.root / "broker" / "mosquitto.conf"
