@@ -28,6 +28,7 @@ class MeterBudget:
         requests: For its values; 0 for a SunSpec device that has not been asked yet.
         values_s: Seconds that they take the line.
         proof_s: Seconds of one more request that proves its identity.
+        turnaround_s: Part of each request that the meter takes to begin its reply.
     """
 
     meter: str
@@ -35,6 +36,12 @@ class MeterBudget:
     registers: int
     values_s: float
     proof_s: float
+    turnaround_s: float = 0.0
+
+    @property
+    def prompt_s(self) -> float:
+        """What its values would take if it answered at once."""
+        return self.values_s - self.requests * self.turnaround_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,9 +110,9 @@ def check_budget(
     remedy = " or ".join(fits) or "two buses"
     raise ConfigError(
         f"{where} read_every_s: expected a period that holds a round over bus "
-        f'"{budget.bus}" ({budget.line}), got {budget.every_s:g}: its cycle needs '
-        f"{budget.cycle_s:.1f} s, and {needed_s:.1f} s where it closes an interval, read_every_s = "
-        f"{budget.every_s:g}. It would fit with {remedy}; or read fewer `quantities`."
+        f'"{budget.bus}" ({budget.line}), got read_every_s = {budget.every_s:g}: the cycle needs '
+        f"{budget.cycle_s:.1f} s, and {needed_s:.1f} s where it closes an interval. It would fit "
+        f"with {remedy}; or read fewer `quantities`."
     )
 
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meterseal_agent.bus.guard import Guard
 from meterseal_agent.bus.port import ModbusPort
+from meterseal_agent.bus.settings import SerialLine
 from meterseal_agent.errors import ConfigError, ProfileError
+from meterseal_agent.poll.budget import BusBudget, check_budget
 from meterseal_agent.poll.meter import MeterReader
 from meterseal_agent.poll.owner import BusOwner
 from meterseal_agent.profiles import load_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from meterseal_agent.bus.port import Port
     from meterseal_agent.bus.settings import Line
     from meterseal_agent.config import BusConfig, Config, MeterConfig
     from meterseal_agent.profiles import Profile
+
+# What nearly every meter can be set to.
+_USUAL_BAUDS = (9600, 19200, 38400)
 
 
 def build_readers(
@@ -44,10 +51,50 @@ def build_readers(
             name,
             guard,
             [(index, reader) for index, reader in enumerate(readers) if reader.meter.bus == name],
+            config.agent.read_every_s,
         )
         for name, guard in guards.items()
     )
     return owners, readers
+
+
+def budgets(readers: Iterable[MeterReader], every_s: float | None) -> tuple[BusBudget, ...]:
+    """Add up what the meters of each bus need, in order of the buses' first meters."""
+    buses: dict[str, list[MeterReader]] = {}
+    for reader in readers:
+        buses.setdefault(reader.meter.bus, []).append(reader)
+    return tuple(
+        BusBudget(
+            bus=name,
+            line=its[0].line.label,
+            every_s=math.inf if every_s is None else every_s,
+            meters=tuple(reader.budget() for reader in its),
+        )
+        for name, its in buses.items()
+    )
+
+
+def check_periods(config: Config, readers: Sequence[MeterReader]) -> None:
+    """Refuse a period that the rounds over a bus cannot fit.
+
+    Raises:
+        ConfigError: It cannot; the message has the numbers and what would fit.
+    """
+    for budget in budgets(readers, config.agent.read_every_s):
+        its = [reader for reader in readers if reader.meter.bus == budget.bus]
+        faster = {
+            f"baud = {line.baud} at the bus and its meters": sum(
+                (needs := reader.budget(line)).values_s + needs.proof_s for reader in its
+            )
+            for line in _faster_lines(its[0].line)
+        }
+        check_budget(budget, f"{config.source} [agent]", config.agent.interval_s, faster)
+
+
+def _faster_lines(line: Line) -> list[SerialLine]:
+    if not isinstance(line, SerialLine):
+        return []
+    return [replace(line, baud=baud) for baud in _USUAL_BAUDS if baud > line.baud]
 
 
 def _guard(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from meterseal_agent.bus.frame import Request
     from meterseal_agent.bus.guard import Guard, Reply
     from meterseal_agent.bus.plan import Limits
+    from meterseal_agent.bus.settings import Line
     from meterseal_agent.config import MeterConfig
     from meterseal_agent.poll.known import Known
     from meterseal_agent.profiles import Decoded, Profile
@@ -88,9 +89,19 @@ class MeterReader:
             address=self.meter.address,
         )
 
-    def budget(self) -> MeterBudget:
-        """Say how long a go takes, by what is known of the meter so far."""
-        cost = self._cost(self._guard.turnaround_s(self.meter.address) or 0.0)
+    @property
+    def line(self) -> Line:
+        """The line that the meter is on."""
+        return self._guard.line
+
+    def budget(self, line: Line | None = None) -> MeterBudget:
+        """Say how long a go takes, by what is known of the meter so far.
+
+        Args:
+            line: A line that it might be on instead.
+        """
+        turnaround_s = self._guard.turnaround_s(self.meter.address) or 0.0
+        cost = Cost.of(line or self.line, self._profile.pace, turnaround_s)
         if self._known is not None:
             layout: Layout | None = self._known.layout
             proof = self._known.sentinel.request if self._known.sentinel else None
@@ -105,6 +116,7 @@ class MeterReader:
             registers=sum(request.count for request in requests),
             values_s=cost.total_s(requests),
             proof_s=0.0 if proof is None else cost.total_s([proof]),
+            turnaround_s=turnaround_s,
         )
 
     async def read(self, *, boundary: bool, until_s: float = _NEVER_S) -> Reading:
@@ -156,7 +168,7 @@ class MeterReader:
         return layout if saves else known.layout
 
     def _cost(self, turnaround_s: float) -> Cost:
-        return Cost.of(self._guard.line, self._profile.pace, turnaround_s)
+        return Cost.of(self.line, self._profile.pace, turnaround_s)
 
     async def _values(self, known: Known, until_s: float) -> list[Reply]:
         try:

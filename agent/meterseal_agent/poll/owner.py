@@ -1,8 +1,8 @@
 """The owner of one bus: the only task that touches its port, one round at a time.
 
-Rounds come through a queue of one place. A meter that stays silent is asked less and less often,
-so that it does not eat the time of the others; a meter not reached by the round's deadline counts
-as timed out.
+Rounds come through a queue of one place. The meters that a round did not reach go first in the
+next; a resting one (`quarantine.py`) is probed last. A meter that is not asked, or not reached by
+the round's deadline, counts as timed out.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from meterseal_agent.errors import (
     NoTimeError,
     PortError,
 )
+from meterseal_agent.poll.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +30,8 @@ if TYPE_CHECKING:
     from meterseal_agent.poll.meter import MeterReader
     from meterseal_agent.profiles import Decoded
 
-# A meter is asked in every round until it has been silent this often in a row.
-_SILENT_ROUNDS = 3
-_PAUSE_FIRST_S = 10.0
-_PAUSE_LAST_S = 60.0
+# A meter is slow by its own fault when it takes so many times what its requests need on the line.
+_SLOW = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,16 +50,6 @@ class Outcome:
     message: str = ""
 
 
-@dataclass(kw_only=True, slots=True)
-class _Silence:
-    """How long a meter has been silent, and when it is asked again."""
-
-    rounds: int = 0
-    pause_s: float = _PAUSE_FIRST_S
-    ask_at_s: float = 0.0
-    message: str = ""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Round:
     boundary: bool
@@ -73,15 +62,29 @@ class BusOwner:
 
     Args:
         name: The bus, as the configuration calls it.
+        guard: Its line.
         readers: Index of each meter in the configuration, and its reader.
+        every_s: The period of the rounds, in seconds; None where they follow one another.
     """
 
-    def __init__(self, name: str, guard: Guard, readers: Sequence[tuple[int, MeterReader]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        guard: Guard,
+        readers: Sequence[tuple[int, MeterReader]],
+        every_s: float | None = None,
+    ) -> None:
         self.name = name
         self._guard = guard
-        self._readers = tuple(readers)
+        self._readers = dict(readers)
+        self._every_s = every_s
         self._rounds: asyncio.Queue[_Round] = asyncio.Queue(maxsize=1)
-        self._silences = {index: _Silence() for index, _ in self._readers}
+        self._quarantine = Quarantine(self._readers)
+        self._unreached: tuple[int, ...] = ()
+
+    def notices(self) -> tuple[str, ...]:
+        """Say what somebody should look after on this bus, though it may be working now."""
+        return self._guard.notices()
 
     async def run(self) -> None:
         """Serve rounds until cancelled, then close the port."""
@@ -95,7 +98,7 @@ class BusOwner:
         """Have every meter of the bus read once.
 
         Args:
-            deadline_s: Event-loop time after which no more is read.
+            deadline_s: Event-loop time after which no more is asked.
             boundary: The round closes an interval.
         """
         outcomes: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
@@ -104,46 +107,87 @@ class BusOwner:
 
     async def _serve(self, order: _Round) -> None:
         try:
-            outcomes = [await self._ask(index, reader, order) for index, reader in self._readers]
+            outcomes = await self._go_round(order)
         except BaseException:
             order.outcomes.cancel()
             raise
         if not order.outcomes.done():
-            order.outcomes.set_result(tuple(outcomes))
+            order.outcomes.set_result(outcomes)
 
-    async def _ask(self, index: int, reader: MeterReader, order: _Round) -> Outcome:
-        loop = asyncio.get_running_loop()
-        silence = self._silences[index]
-        if silence.rounds >= _SILENT_ROUNDS and loop.time() < silence.ask_at_s:
-            return _failed(index, MeterState.TIMEOUT, silence.message)
+    async def _go_round(self, order: _Round) -> tuple[Outcome, ...]:
+        begun_s = asyncio.get_running_loop().time()
+        asked = self._order(begun_s)
+        outcomes = [
+            _failed(index, MeterState.TIMEOUT, self._quarantine.message(index))
+            for index in self._readers
+            if index not in asked
+        ]
+        took_s: dict[int, float] = {}
+        unreached = []
+        for index in asked:
+            begun_one_s = asyncio.get_running_loop().time()
+            try:
+                outcomes.append(await self._ask(index, order))
+            except NoTimeError as error:
+                unreached.append(index)
+                message = f"{self._readers[index].meter.where}: {error}"
+                outcomes.append(_failed(index, MeterState.TIMEOUT, message))
+            took_s[index] = asyncio.get_running_loop().time() - begun_one_s
+            self._judge(outcomes[-1], took_s[index], reached=index not in unreached)
+        self._unreached = tuple(unreached)
+        self._judge_slow(took_s, begun_s)
+        return tuple(outcomes)
+
+    def _order(self, now_s: float) -> tuple[int, ...]:
+        """Choose whom to ask: those left out last time first, one that rests last."""
+        fit = [index for index in self._readers if not self._quarantine.rests(index)]
+        fit.sort(key=lambda index: index not in self._unreached)
+        probe = self._quarantine.probe(now_s)
+        return tuple(fit) if probe is None else (*fit, probe)
+
+    async def _ask(self, index: int, order: _Round) -> Outcome:
+        reader = self._readers[index]
         try:
             reading = await reader.read(boundary=order.boundary, until_s=order.deadline_s)
-        except NoTimeError as error:
-            return _failed(index, MeterState.TIMEOUT, f"{reader.meter.where}: {error}")
+        except NoTimeError:
+            raise
         except (BusError, MeterError) as error:
-            outcome = _failed(index, _state(error), str(error))
-            _note(silence, outcome, loop.time())
-            return outcome
-        self._silences[index] = _Silence()
+            return _failed(index, _state(error), str(error))
         return Outcome(
             meter=index, state=MeterState.GOOD, at_s=reading.at_s, decoded=reading.decoded
         )
+
+    def _judge(self, outcome: Outcome, took_s: float, *, reached: bool) -> None:
+        """Count a silent meter's rounds; one that answers wrongly is neither silent nor well."""
+        if outcome.state in (MeterState.GOOD, MeterState.EXCHANGED):
+            self._quarantine.well(outcome.meter)
+        if outcome.state is not MeterState.TIMEOUT or not reached:
+            return
+        # The silence that follows a missing reply keeps the others waiting, too.
+        cost_s = took_s + self._guard.quiet_s
+        now_s = asyncio.get_running_loop().time()
+        self._quarantine.silent(outcome.meter, outcome.message, now_s, cost_s)
+
+    def _judge_slow(self, took_s: dict[int, float], begun_s: float) -> None:
+        """Let those rest who alone make the round longer than its period."""
+        now_s = asyncio.get_running_loop().time()
+        if self._every_s is None or now_s - begun_s <= self._every_s:
+            return
+        share_s = self._every_s / len(self._readers)
+        for index, seconds in took_s.items():
+            needs_s = self._readers[index].budget().prompt_s
+            if needs_s and seconds > max(share_s, _SLOW * needs_s):
+                message = (
+                    f"{self._readers[index].meter.where}: expected its values within about "
+                    f"{needs_s:.1f} s, got them after {seconds:.1f} s: the rounds no longer fit "
+                    f"{self._every_s:g} s, so this meter is read less often than the others"
+                )
+                self._quarantine.slow(index, message, now_s, seconds)
 
 
 def _failed(index: int, state: MeterState, message: str) -> Outcome:
     now_s = asyncio.get_running_loop().time()
     return Outcome(meter=index, state=state, at_s=now_s, message=message)
-
-
-def _note(silence: _Silence, outcome: Outcome, now_s: float) -> None:
-    """Count a silent round; a meter that answers wrongly is not silent."""
-    if outcome.state is not MeterState.TIMEOUT:
-        return
-    silence.rounds += 1
-    silence.message = outcome.message
-    if silence.rounds >= _SILENT_ROUNDS:
-        silence.ask_at_s = now_s + silence.pause_s
-        silence.pause_s = min(2 * silence.pause_s, _PAUSE_LAST_S)
 
 
 def _state(error: BusError | MeterError) -> MeterState:

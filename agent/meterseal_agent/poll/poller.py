@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meterseal.records import MeterState
-from meterseal_agent.poll.build import build_readers
+from meterseal_agent.poll.build import budgets, build_readers, check_periods
 from meterseal_agent.poll.snapshot import MeterHealth, MeterSample, Snapshot
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from meterseal.records import MeterIdentity
     from meterseal_agent.clock import TimeSource
     from meterseal_agent.config import Config
+    from meterseal_agent.poll.budget import BusBudget
     from meterseal_agent.poll.meter import MeterReader
     from meterseal_agent.poll.owner import BusOwner, Outcome
 
@@ -24,14 +25,28 @@ _log = logging.getLogger(__name__)
 
 
 class Poller:
-    """Reads every configured meter; `run` must be running while `snapshot` is awaited."""
+    """Reads every configured meter; `run` must be running while `snapshot` is awaited.
+
+    Args:
+        owners: One for each bus.
+        readers: One for each configured meter, in order.
+        time: The clocks.
+        every_s: The period of the rounds; None where they follow one another.
+    """
 
     def __init__(
-        self, owners: Sequence[BusOwner], readers: Sequence[MeterReader], time: TimeSource
+        self,
+        owners: Sequence[BusOwner],
+        readers: Sequence[MeterReader],
+        time: TimeSource,
+        every_s: float | None = None,
     ) -> None:
         self._owners = tuple(owners)
         self._readers = tuple(readers)
         self._time = time
+        self._every_s = every_s
+        self._overruns = 0
+        self._overran = False
         now_ms = time.now_ms()
         self._health = [
             MeterHealth(
@@ -49,13 +64,17 @@ class Poller:
         """Build the poller; nothing is opened yet.
 
         Raises:
-            ConfigError: A profile is unknown, or a meter asks for what its profile lacks.
+            ConfigError: A profile is unknown, a meter asks for what its profile lacks, or a round
+                cannot fit the period.
         """
         owners, readers = build_readers(config)
-        return cls(owners, readers, time)
+        check_periods(config, readers)
+        return cls(owners, readers, time, config.agent.read_every_s)
 
     async def run(self) -> None:
         """Own the buses until cancelled: one task each, which alone touches its port."""
+        for budget in self.budget():
+            _log.log(logging.WARNING if budget.tight else logging.INFO, "%s", budget)
         async with asyncio.TaskGroup() as group:
             for owner in self._owners:
                 group.create_task(owner.run(), name=f"poll[{owner.name}]")
@@ -83,6 +102,7 @@ class Poller:
         samples = [replace(sample, at_ms=max(at_ms, sample.at_ms)) for sample in samples]
         for outcome, sample in zip(outcomes, samples, strict=True):
             self._note(outcome, sample)
+        self._count_overruns(asyncio.get_running_loop().time() - start_s)
         return Snapshot(
             started_ms=started_ms,
             at_ms=at_ms,
@@ -91,6 +111,19 @@ class Poller:
             samples=tuple(samples),
         )
 
+    @property
+    def overruns(self) -> int:
+        """How many periods were skipped because the round before them was not over."""
+        return self._overruns
+
+    def budget(self) -> tuple[BusBudget, ...]:
+        """Say how long a round takes on each bus, by what is known of its meters so far."""
+        return budgets(self._readers, self._every_s)
+
+    def notices(self) -> tuple[str, ...]:
+        """Say what somebody should look after on the buses, though they may be working now."""
+        return tuple(notice for owner in self._owners for notice in owner.notices())
+
     def identities(self) -> tuple[MeterIdentity, ...]:
         """The meters as known now, in order; changes only while `snapshot` runs."""
         return tuple(reader.identity() for reader in self._readers)
@@ -98,6 +131,20 @@ class Poller:
     def health(self) -> tuple[MeterHealth, ...]:
         """The state of each meter since when, in order."""
         return tuple(self._health)
+
+    def _count_overruns(self, took_s: float) -> None:
+        """Count the periods that a round took from those behind it; log when that begins."""
+        if self._every_s is None:
+            return
+        skipped = int(took_s // self._every_s)
+        self._overruns += skipped
+        if skipped and not self._overran:
+            _log.warning(
+                "a round took %.1f s: readings are further apart than the %g s that are configured",
+                took_s,
+                self._every_s,
+            )
+        self._overran = skipped > 0
 
     def _note(self, outcome: Outcome, sample: MeterSample) -> None:
         """Keep the meter's health, and log a change of state once."""
