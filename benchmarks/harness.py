@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+INCONCLUSIVE = "inconclusive"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One measured figure beside its reference.
 
-    `goal_of` says whether the goal speaks of the value or of value / reference_value.
+    `goal_of` says whether the goal speaks of the value or of value / reference_value. A `note` that
+    begins with "inconclusive" says that the machine was in no state to tell: then no goal holds.
     """
 
     figure: str
@@ -32,6 +35,7 @@ class Row:
     goal_of: Literal["value", "ratio"] | None = None
     goal_op: Literal["<=", ">="] | None = None
     goal_limit: float | None = None
+    note: str = ""
 
     @property
     def ratio(self) -> float:
@@ -43,6 +47,8 @@ class Row:
         """Whether the goal is met; a row without a goal informs, and holds."""
         if self.goal_limit is None:
             return True
+        if self.note.startswith(INCONCLUSIVE):
+            return False
         judged = self.value if self.goal_of == "value" else self.ratio
         return judged <= self.goal_limit if self.goal_op == "<=" else judged >= self.goal_limit
 
