@@ -38,6 +38,13 @@ def test_the_command_prints_every_model_and_the_counts(capsys: pytest.CaptureFix
     assert lines[-1].startswith(f"{len(profiles)} models over ")
 
 
+def test_sixty_models_over_thirty_maps_are_promised_and_kept() -> None:
+    rows = listed(load_all())
+
+    assert len(rows) >= 60
+    assert maps(rows) >= 30
+
+
 def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profiles", "--json"]) == 0
 
