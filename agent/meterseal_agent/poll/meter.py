@@ -7,6 +7,11 @@ reply by one, so the closing proof cannot come out right with a shifted value be
 without a sentinel proves the same by silence: after the values nothing more comes for as long as
 the slowest reply may take.
 
+A reply too many and a reply lost in the same go cancel out, and the closing proof comes out right.
+So where the sentinel's reply has the form of a value's, or there is none, the go in doubt begins
+with a canary: a request whose reply can pass for no other (`canary.py`). The same goes before a
+meter introduces itself; and what it said counts only when its first go is over.
+
 In quiet times the sentinel is read at least once a minute and in the round that closes an interval.
 
 The requests are planned for how long the meter really takes to answer, once that is known, and
@@ -22,8 +27,9 @@ from typing import TYPE_CHECKING
 
 from meterseal.records import MeterIdentity
 from meterseal_agent.bus.plan import Cost
-from meterseal_agent.errors import MeterError, MeterExchangedError, WrongReplyError
+from meterseal_agent.errors import MeterError, MeterExchangedError, NoTimeError, WrongReplyError
 from meterseal_agent.poll.budget import MeterBudget
+from meterseal_agent.poll.canary import canary, form
 from meterseal_agent.poll.identify import register_layout, sentinel_request
 from meterseal_agent.poll.introduction import Introduction
 
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
     from meterseal_agent.bus.plan import Limits
     from meterseal_agent.bus.settings import Line
     from meterseal_agent.config import MeterConfig
-    from meterseal_agent.poll.known import Known
+    from meterseal_agent.poll.known import Known, Sentinel
     from meterseal_agent.profiles import Decoded, Profile
     from meterseal_agent.profiles.layout import Layout
 
@@ -49,6 +55,8 @@ _TURNAROUND_OFF_S = 0.005
 _TURNAROUND_OFF = 0.5
 _WORTH_IT = 0.98
 _NEVER_S = float("inf")
+# A meter that refuses the canary so often in a row does not give half of what it has.
+_REFUSALS_MAX = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +78,8 @@ class MeterReader:
         self._limits: Limits | None = None
         self._planned_for_s = 0.0
         self._known: Known | None = None
+        self._proved = False  # the known identity has seen a whole go
+        self._refusals = 0  # of the canary, in a row
         self._accepted: Known | None = None
         self._seen_doubts = -1
         self._bracket_until_s = 0.0
@@ -132,8 +142,22 @@ class MeterReader:
             MeterError: The meter refused, or is not as its map says.
             MeterExchangedError: Another meter answers; from the next go on it is the known one.
         """
+        try:
+            reading = await self._go(until_s, boundary=boundary)
+        except NoTimeError:
+            raise
+        except BaseException:
+            if not self._proved:
+                self._known = None
+            raise
+        self._proved = True
+        return reading
+
+    async def _go(self, until_s: float, *, boundary: bool) -> Reading:
         known = await self._get_to_know(until_s)
-        bracket = self._in_doubt()
+        bracket = self._in_doubt() or not self._proved
+        if bracket:
+            await self._flush(known.layout, known.sentinel, until_s)
         if bracket or boundary or self._proof_due():
             await self._prove(known, until_s)
         replies = await self._values(known, until_s)
@@ -147,6 +171,10 @@ class MeterReader:
     async def _get_to_know(self, until_s: float) -> Known:
         turnaround_s = self._guard.turnaround_s(self.meter.address) or 0.0
         if self._known is None:
+            self._proved = False
+            if not self._profile.sunspec:
+                layout = register_layout(self.meter, self._profile)
+                await self._flush(layout.planned(self._cost(turnaround_s)), None, until_s)
             known = await self._introduction.go_on(until_s)
             layout = known.layout.planned(self._cost(turnaround_s), self._limits)
             self._planned_for_s = turnaround_s
@@ -205,6 +233,20 @@ class MeterReader:
 
     def _proof_due(self) -> bool:
         return asyncio.get_running_loop().time() >= self._proved_at_s + _PROOF_EVERY_S
+
+    async def _flush(self, layout: Layout, sentinel: Sentinel | None, until_s: float) -> None:
+        """Make sure that no reply from before is still to come."""
+        if sentinel is not None and form(sentinel.request) not in map(form, layout.requests):
+            return  # it is a canary itself
+        request = canary(layout, self._profile)
+        if request is None or self._refusals >= _REFUSALS_MAX:
+            return
+        try:
+            await self._reply(request, until_s)
+        except MeterError:
+            self._refusals += 1
+            raise
+        self._refusals = 0
 
     async def _prove(self, known: Known, until_s: float) -> None:
         """Read the sentinel and hold it against what it was."""
