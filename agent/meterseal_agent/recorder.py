@@ -17,7 +17,7 @@ from meterseal.records import GapReason, Manifest
 from meterseal_agent.picture import Today, midnight_ms, openings_since
 from meterseal_agent.record import Memory, Moment, Planner
 from meterseal_agent.start import decide_start, reopening
-from meterseal_agent.store import receipts
+from meterseal_agent.store import trusted
 from meterseal_agent.store.errors import StoreBusy, StoreFull
 from meterseal_agent.store.marker import boot_id
 from meterseal_agent.store.schema import NOWHERE, place
@@ -148,7 +148,7 @@ class Recorder:
                     clock=clock,
                     manifest=manifest,
                     memory=memory,
-                    checkpoint=receipts.trusted_pointer(self._store.connection),
+                    checkpoint=trusted.pointer(self._store.connection),
                 )
             )
         except (StoreFull, StoreBusy) as error:

@@ -31,14 +31,22 @@ class SmallLog:
 
     log: Signer = field(default_factory=lambda: Signer(name="log.example", key=_key(1)))
     witness: Cosigner = field(default_factory=lambda: Cosigner(name="w.example", key=_key(2)))
+    second: Cosigner = field(default_factory=lambda: Cosigner(name="v.example", key=_key(4)))
     head_key: SigningKey = field(default_factory=lambda: _key(3))
     ledger: SmallLedger = field(default_factory=SmallLedger)
     leaves: list[Hash] = field(default_factory=list)
 
     def policy(self, quorum: int = 1) -> LogPolicy:
-        witness = Witness(verifier=self.witness.verifier, owner="somebody else")
+        """One witness, or with a quorum of two both, of two owners."""
+        owners = ((self.witness, "somebody else"), (self.second, "a third"))
         return LogPolicy(
-            origin=self.log.name, log=self.log.verifier, witnesses=(witness,), quorum=quorum
+            origin=self.log.name,
+            log=self.log.verifier,
+            witnesses=tuple(
+                Witness(verifier=each.verifier, owner=owner)
+                for each, owner in owners[: max(1, quorum)]
+            ),
+            quorum=quorum,
         )
 
     @property
@@ -54,13 +62,19 @@ class SmallLog:
         ]
 
     def note(
-        self, size: int | None = None, *, cosigned: bool = True, root: Hash | None = None
+        self,
+        size: int | None = None,
+        *,
+        cosigners: tuple[Cosigner, ...] | None = None,
+        time_s: int = 1_795_435_300,
+        root: Hash | None = None,
     ) -> bytes:
+        """A signed checkpoint, cosigned by the witness if nobody else is named."""
         end = len(self.leaves) if size is None else size
         found = merkle.root(self.leaves[:end]) if root is None else root
         checkpoint = Checkpoint(origin=self.log.name, size=end, root=found)
-        cosigners = ((self.witness, 1_795_435_300),) if cosigned else ()
-        return sign_checkpoint(checkpoint, self.log, *cosigners)
+        signers = (self.witness,) if cosigners is None else cosigners
+        return sign_checkpoint(checkpoint, self.log, *((each, time_s) for each in signers))
 
     def receipt(
         self,
@@ -68,7 +82,7 @@ class SmallLog:
         since: int = 0,
         size: int | None = None,
         anchored: bool = False,
-        cosigned: bool = True,
+        cosigners: tuple[Cosigner, ...] | None = None,
         all_leaves: bool = False,
     ) -> Receipt:
         """A receipt for the leaves behind `since`, with the proof from there."""
@@ -88,7 +102,7 @@ class SmallLog:
         if anchored:
             proof = self.ledger.prove(self.log.name, end, {end: merkle.root(leaves)})
         return Receipt(
-            checkpoint=self.note(end, cosigned=cosigned),
+            checkpoint=self.note(end, cosigners=cosigners),
             consistency=consistency,
             inclusions=inclusions,
             ledger=proof,

@@ -16,8 +16,8 @@ from meterseal.messages import Reject, RejectCode, Want
 from meterseal.receipt import AgainstHeldError, AnchorMismatch, NoConsistency, Receipt, Stale
 from meterseal.topics import CheckpointTopic, Leaf, parse_topic
 from meterseal_agent.publish.answer import Answer, proves_ahead, read_answer
-from meterseal_agent.store import receipts
-from meterseal_agent.store.errors import StoreBusy, StoreFull
+from meterseal_agent.store import alarms, receipts
+from meterseal_agent.store.errors import OtherLog, StoreBusy, StoreFull
 from meterseal_agent.store.schema import NOWHERE, Place, place
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Inbox:
             self.wrong[kind] += 1
             level = logging.WARNING if self.wrong[kind] == 1 else logging.DEBUG
             _log.log(level, "message on %s refused: %s", message.topic, error)
-        except (StoreFull, StoreBusy) as error:
+        except (StoreFull, StoreBusy, OtherLog) as error:
             # Not acknowledged anywhere: heads and receipts are asked for again.
             _log.warning("message on %s could not be kept: %s", message.topic, error)
 
@@ -197,7 +197,7 @@ class Inbox:
         self.alarms[verdict] = f"{verdict}: {detail}"
         self.effects.alarmed()
         await self.thread.run(
-            receipts.keep_alarm, self.store, verdict, detail, (ours, theirs), self.now_ms()
+            alarms.keep, self.store, verdict, detail, (ours, theirs), self.now_ms()
         )
 
 

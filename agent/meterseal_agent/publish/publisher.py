@@ -20,7 +20,8 @@ from meterseal.types import ZERO_HASH, Epoch, Seq
 from meterseal_agent.publish.inbox import Inbox
 from meterseal_agent.publish.link import Link, LinkError
 from meterseal_agent.publish.outgoing import Cursors
-from meterseal_agent.store import outbox, receipts
+from meterseal_agent.store import outbox, receipts, trusted
+from meterseal_agent.store.errors import OtherLog
 from meterseal_agent.store.schema import NOWHERE, Place
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Publisher:
     async def run(self) -> None:
         """Connect, serve, wait, again; until cancelled."""
         clock = asyncio.get_running_loop().time
+        await self._check_log()
         while True:
             link = self._new_link()
             began_s = clock()
@@ -121,12 +123,22 @@ class Publisher:
                 began_s = clock()
                 await self._serve(link)
             except* LinkError as errors:
-                self._note_loss(str(errors.exceptions[0]))
+                self._note_trouble(f"{errors.exceptions[0]}; readings are kept and sent later")
             finally:
                 self._link, self.connected = None, False
                 await link.close()
             self._parts.backoff.lasted(clock() - began_s)
             await asyncio.sleep(self._parts.backoff.delay_s())
+
+    async def _check_log(self) -> None:
+        """Publish nothing to another log than the one this device has followed; never return."""
+        try:
+            await self._parts.thread.run(
+                trusted.load_trusted, self._parts.store.connection, self._peer.policy
+            )
+        except OtherLog as error:
+            self._note_trouble(f"Nothing is published: {error}")
+            await asyncio.Event().wait()
 
     async def _serve(self, link: Link) -> None:
         store, thread = self._parts.store, self._parts.thread
@@ -201,15 +213,13 @@ class Publisher:
         store = self._parts.store
         at = await self._parts.thread.run(receipts.frontier, store.connection)
         if at.anchored < self._newest:
-            size = await self._parts.thread.run(receipts.trusted_size, store.connection)
+            size = await self._parts.thread.run(trusted.size, store.connection)
             link.publish(device_topic(self._peer.device, Leaf.ASK), Ask(size=size).encode())
 
     async def _hello(self, link: Link) -> None:
         self._nonce = self._parts.randomness(_NONCE_BYTES)
         head = self._parts.store.tip.head
-        pointer = await self._parts.thread.run(
-            receipts.trusted_pointer, self._parts.store.connection
-        )
+        pointer = await self._parts.thread.run(trusted.pointer, self._parts.store.connection)
         hello = Hello(
             nonce=self._nonce,
             boot_nonce=self._parts.boot_nonce,
@@ -311,9 +321,9 @@ class Publisher:
         topic = device_topic(self._peer.device, Leaf.STATUS)
         link.publish(topic, _status(online=online), retain=True)
 
-    def _note_loss(self, trouble: str) -> None:
+    def _note_trouble(self, trouble: str) -> None:
         if self.trouble != trouble:
-            _log.warning("%s; readings are kept and sent later", trouble)
+            _log.warning("%s", trouble)
         self.trouble = trouble
         self._parts.on_change()
 

@@ -27,6 +27,10 @@ class StoreBroken(StoreError):  # noqa: N818 -- it says what is true of the stor
     """
 
 
+class OtherLog(StoreError):  # noqa: N818 -- a state of the configuration, not a fault of the disk
+    """What the store holds is another log's: nothing is published, and signing goes on."""
+
+
 _PRIMARY = 0xFF  # the low byte of an extended result code is the primary one
 
 

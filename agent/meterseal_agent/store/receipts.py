@@ -2,7 +2,8 @@
 
 - A receipt is checked by `meterseal.receipt.check_receipt` against the pinned policy; state and
   receipt are one transaction (protocol 6 step 6). Killed before it, the aggregator is asked again.
-- The trusted checkpoint only grows. A checkpoint without its quorum moves nothing but "logged".
+- A checkpoint without its quorum moves nothing but "logged": neither the trusted checkpoint, nor
+  a path that is under a quorum already, nor an anchor, whose evidence would be without witnesses.
 - A path is kept for the size at which it was shown; once that size is anchored it stays.
 - A frontier is how far all records have reached a state without a hole. A reading's state is that
   of the interval behind it.
@@ -13,14 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from meterseal.checkpoint import QuorumMissing, open_by_policy
-from meterseal.errors import ProtocolError
+from meterseal.checkpoint import QuorumMissing
 from meterseal.merkle import join_path
-from meterseal.receipt import Accepted, Receipt, Trusted, check_receipt
-from meterseal.records import CheckpointPointer
-from meterseal.types import Hash
-from meterseal_agent.errors import StoreError
-from meterseal_agent.store import outbox
+from meterseal.receipt import Accepted, Receipt, check_receipt
+from meterseal_agent.store import outbox, trusted
 from meterseal_agent.store.schema import NOWHERE, Place
 
 if TYPE_CHECKING:
@@ -60,25 +57,6 @@ class Count:
     since_ms: int | None
 
 
-def load_trusted(connection: sqlite3.Connection, policy: LogPolicy) -> Trusted:
-    """The newest checkpoint that was accepted, checked again under today's policy.
-
-    Raises:
-        StoreError: If it does not stand under the policy: another log, or a changed card.
-    """
-    row = connection.execute("SELECT note FROM trusted").fetchone()
-    if row is None:
-        return Trusted()
-    try:
-        return Trusted(checkpoint=open_by_policy(row[0], policy))
-    except ProtocolError as error:
-        message = (
-            f"store: the trusted checkpoint does not stand under [aggregator] of the "
-            f"configuration: {error}; a device follows one log for life, so restore the pins"
-        )
-        raise StoreError(message) from error
-
-
 def accept(
     store: Store, receipt: Receipt, policy: LogPolicy, ledger: LedgerPolicy | None, now_ms: int
 ) -> Accepted:
@@ -88,16 +66,17 @@ def accept(
         ProtocolError: The receipt fails at a step; nothing was written.
         StoreError: It could not be written.
     """
-    held = load_trusted(store.connection, policy)
+    held = trusted.load_trusted(store.connection, policy)
     witnessed = True
     try:
         accepted = check_receipt(receipt, held, policy, ledger)
     except QuorumMissing:
         # Signed by the log and by too few witnesses: logged, and no reason to trust its size.
         accepted = check_receipt(receipt, held, replace(policy, quorum=0), ledger)
-        accepted, witnessed = replace(accepted, state=held), False
+        accepted, witnessed = replace(accepted, state=held, anchored=None), False
     with store.transaction("committing a receipt"):
-        _keep(store.connection, receipt, accepted, now_ms, witnessed=witnessed)
+        _keep_notes(store.connection, accepted, policy)
+        _keep_paths(store.connection, receipt, accepted, now_ms, witnessed=witnessed)
         _advance(store.connection, now_ms)
     return accepted
 
@@ -108,33 +87,9 @@ def compare(store: Store, note: bytes, policy: LogPolicy) -> None:
     Raises:
         ProtocolError: As `check_receipt`: a split view, a rollback, or nothing that can be told.
     """
-    held = load_trusted(store.connection, policy)
+    held = trusted.load_trusted(store.connection, policy)
     if held.checkpoint is not None:
         check_receipt(Receipt(checkpoint=note), held, replace(policy, quorum=0))
-
-
-def keep_alarm(
-    store: Store, verdict: str, detail: str, notes: tuple[bytes, bytes], now_ms: int
-) -> None:
-    """Keep the evidence of an offence, once: what we held and what came."""
-    with store.transaction("keeping an alarm"):
-        store.connection.execute(
-            "INSERT INTO alarm (at_ms, verdict, detail, ours, theirs) SELECT ?1, ?2, ?3, ?4, ?5"
-            " WHERE NOT EXISTS (SELECT 1 FROM alarm WHERE verdict = ?2 AND theirs = ?5)",
-            (now_ms, verdict, detail, *notes),
-        )
-
-
-def trusted_pointer(connection: sqlite3.Connection) -> CheckpointPointer | None:
-    """Size and root of the trusted checkpoint."""
-    row = connection.execute("SELECT size, root FROM trusted").fetchone()
-    return None if row is None else CheckpointPointer(size=row[0], root=Hash(row[1]))
-
-
-def trusted_size(connection: sqlite3.Connection) -> int:
-    """Size of the trusted checkpoint, 0 before the first."""
-    pointer = trusted_pointer(connection)
-    return 0 if pointer is None else pointer.size
 
 
 def note_stored(store: Store, at: Place, now_ms: int) -> None:
@@ -168,7 +123,27 @@ def counts(connection: sqlite3.Connection, sent: Place) -> tuple[Count, ...]:
     return tuple(result)
 
 
-def _keep(
+def _keep_notes(connection: sqlite3.Connection, accepted: Accepted, policy: LogPolicy) -> None:
+    """Keep the trusted checkpoint and the receipt's own, with every cosignature seen so far."""
+    held = accepted.state.checkpoint
+    if held is not None:
+        tree = held.checkpoint
+        row = connection.execute("SELECT note FROM trusted WHERE size = ?", (tree.size,)).fetchone()
+        note = trusted.merged(held.note, None if row is None else row[0], policy)
+        connection.execute(
+            "INSERT OR REPLACE INTO trusted VALUES (1, ?, ?, ?)", (tree.size, tree.root, note)
+        )
+    size = accepted.checkpoint.checkpoint.size
+    row = connection.execute("SELECT note FROM checkpoint WHERE size = ?", (size,)).fetchone()
+    note = trusted.merged(accepted.checkpoint.note, None if row is None else row[0], policy)
+    connection.execute(
+        "INSERT INTO checkpoint VALUES (?, ?)"
+        " ON CONFLICT (size) DO UPDATE SET note = excluded.note",
+        (size, note),
+    )
+
+
+def _keep_paths(
     connection: sqlite3.Connection,
     receipt: Receipt,
     accepted: Accepted,
@@ -176,19 +151,7 @@ def _keep(
     *,
     witnessed: bool,
 ) -> None:
-    trusted = accepted.state.checkpoint
-    if trusted is not None:
-        tree = trusted.checkpoint
-        connection.execute(
-            "INSERT OR REPLACE INTO trusted VALUES (1, ?, ?, ?)",
-            (tree.size, tree.root, trusted.note),
-        )
     size = accepted.checkpoint.checkpoint.size
-    connection.execute(
-        "INSERT INTO checkpoint VALUES (?, ?)"
-        " ON CONFLICT (size) DO UPDATE SET note = excluded.note",
-        (size, accepted.checkpoint.note),
-    )
     if accepted.anchored is not None and receipt.ledger is not None:
         connection.execute(
             "INSERT OR IGNORE INTO anchor VALUES (?, ?, ?, ?)",
@@ -220,6 +183,15 @@ def _keep(
                 now_ms if accepted.anchored is not None else None,
             ),
         )
+    _thin(connection)
+
+
+def _thin(connection: sqlite3.Connection) -> None:
+    """Drop the anchors and checkpoints that no path needs, but for the newest anchor (ADR 0038)."""
+    connection.execute(
+        "DELETE FROM anchor WHERE size NOT IN (SELECT size FROM logged)"
+        " AND size < (SELECT max(size) FROM anchor)"
+    )
     connection.execute(
         "DELETE FROM checkpoint WHERE size NOT IN (SELECT size FROM logged)"
         " AND size NOT IN (SELECT size FROM anchor)"

@@ -103,6 +103,8 @@ CREATE TABLE alarm (
     theirs BLOB
 ) STRICT;
 """
+_LATER = "CREATE INDEX IF NOT EXISTS logged_size ON logged (size)"
+"""What a store that was made earlier lacks; an older release does not mind it."""
 
 
 def place(epoch: int, seq: int) -> Place:
@@ -132,6 +134,11 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def complete(connection: sqlite3.Connection) -> None:
+    """Add what came later within this schema version."""
+    connection.execute(_LATER)
+
+
 def create(path: Path, device: bytes, *, born_with_key: bool) -> None:
     """Make an empty store.
 
@@ -154,6 +161,7 @@ def create(path: Path, device: bytes, *, born_with_key: bool) -> None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             connection.executescript(_TABLES)
+            complete(connection)
             connection.execute("INSERT INTO device VALUES (1, ?, ?)", (device, int(born_with_key)))
         finally:
             connection.close()

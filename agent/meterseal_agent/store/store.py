@@ -91,6 +91,7 @@ class Store:
 
     def _open(self) -> None:
         with translated("reading back"):
+            schema.complete(self.connection)
             self.born_with_key = self._check_device()
             loaded = load(self.connection, device_id(self._key.public), self._key.public)
         self.tip = loaded.tip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import paho.mqtt.client as paho
@@ -15,7 +15,7 @@ from meterseal.encoding import decode_sequence
 from meterseal.messages import Ask, Hello, Reject, RejectCode, Want
 from meterseal.records import Kind, decode_record, record_hash
 from meterseal.topics import Leaf, checkpoint_topic, device_topic
-from meterseal.types import Epoch, Seq
+from meterseal.types import Epoch, Hash, Seq
 from meterseal_agent.config.model import MqttConfig
 from meterseal_agent.publish.backoff import Backoff
 from meterseal_agent.publish.publisher import Parts, Publisher
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from meterseal.checkpoint import LogPolicy
     from meterseal_agent.publish.answer import Answer
     from support.mosquitto import Mosquitto
 
@@ -45,7 +46,8 @@ class Aggregator:
         self.batches: list[list[bytes]] = []
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="aggregator")
+        # The broker gives the name: two that listen one after the other must not oust each other.
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = self._on_message
         self.ready = asyncio.Event()
         self._client.on_subscribe = self._on_subscribe
@@ -124,7 +126,11 @@ def bench(tmp_path: Path) -> Bench:
 
 @asynccontextmanager
 async def talking(
-    bench: Bench, broker: Mosquitto, *, light_only: bool = False
+    bench: Bench,
+    broker: Mosquitto,
+    *,
+    light_only: bool = False,
+    policy: LogPolicy | None = None,
 ) -> AsyncIterator[Talk]:
     log = SmallLog()
     thread = StoreThread()
@@ -135,7 +141,7 @@ async def talking(
         device=DEVICE,
         public=KEY.public,
         head_key=log.head_key.public,
-        policy=log.policy(),
+        policy=policy or log.policy(),
         ledger=log.ledger_policy,
         light_only=light_only,
     )
@@ -303,6 +309,36 @@ async def test_a_receipt_is_committed_and_shown(bench: Bench, mosquitto: Mosquit
 
         talk.aggregator.say(Leaf.RECEIPT, talk.log.receipt(anchored=True).encode())
         await talk.until(lambda: receipts.frontier(bench.store.connection).anchored == 8)
+
+
+async def test_a_quorum_that_was_raised_stops_nothing(bench: Bench, mosquitto: Mosquitto) -> None:
+    log = SmallLog()
+    log.take(*signed(bench))
+    receipts.accept(bench.store, log.receipt(), log.policy(), log.ledger_policy, NOW_MS)
+    async with talking(bench, mosquitto, policy=log.policy(quorum=2)) as talk:
+        await talk.hello()
+        talk.log.take(*signed(bench))
+        talk.log.leaves.append(Hash(bytes(32)))
+
+        both = (log.witness, log.second)
+        receipt = talk.log.receipt(since=3, all_leaves=True, anchored=True, cosigners=both)
+        talk.aggregator.say(Leaf.RECEIPT, receipt.encode())
+        await talk.until(lambda: receipts.frontier(bench.store.connection).anchored == 8)
+
+
+async def test_a_device_that_is_given_another_log_publishes_nothing_and_says_so(
+    bench: Bench, mosquitto: Mosquitto
+) -> None:
+    log = SmallLog()
+    log.take(*signed(bench))
+    receipts.accept(bench.store, log.receipt(), log.policy(), log.ledger_policy, NOW_MS)
+    other = replace(log.policy(), log=replace(log.log, key=KEY).verifier)
+    async with talking(bench, mosquitto, policy=other) as talk:
+        await talk.until(lambda: "follows one log for life" in talk.publisher.trouble)
+
+        assert not talk.publisher.connected
+        bench.read()  # and signs on
+        talk.release()
 
 
 async def test_a_receipt_from_the_wrong_size_makes_us_ask_from_ours(

@@ -17,7 +17,7 @@ from hypothesis.strategies import integers, sampled_from
 
 from meterseal.receipt import Stale
 from meterseal.records import MeterState
-from meterseal_agent.store import receipts
+from meterseal_agent.store import receipts, trusted
 from meterseal_agent.store.errors import StoreBroken, StoreFull
 from meterseal_agent.store.receipts import RETURNED
 from support.device import Bench, FaultyConnection, disk_error, faulty_connect
@@ -84,7 +84,7 @@ class Device(RuleBasedStateMachine):
     @rule(count=integers(1, 20), anchored=sampled_from([False, True]))
     def take_a_receipt(self, count: int, *, anchored: bool) -> None:
         self.log.take(*(one.data for one in self.bench.released[:count]))
-        since = receipts.trusted_size(self.bench.store.connection)
+        since = trusted.size(self.bench.store.connection)
         receipt = self.log.receipt(since=since, anchored=anchored, all_leaves=True)
         try:
             receipts.accept(

@@ -10,13 +10,13 @@ import pytest
 
 from meterseal.errors import LedgerError, ProtocolError
 from meterseal.evidence import encode_evidence
+from meterseal.note import Cosigner
 from meterseal.policy import TrustPolicy
 from meterseal.receipt import NoConsistency, NotIncluded, Receipt, SplitView, Stale
 from meterseal.types import Hash
-from meterseal_agent.errors import StoreError
 from meterseal_agent.export import NotProvable, interval_evidence, reading_evidence
-from meterseal_agent.store import outbox, receipts, states
-from meterseal_agent.store.errors import StoreBroken
+from meterseal_agent.store import outbox, receipts, states, trusted
+from meterseal_agent.store.errors import OtherLog, StoreBroken
 from meterseal_agent.store.schema import NOWHERE, Place
 from meterseal_verifier.verdict import Verdict
 from meterseal_verifier.verify import verify
@@ -53,6 +53,15 @@ def accept(bench: Bench, log: SmallLog, receipt: Receipt) -> None:
     bench.check()
 
 
+def judged(bench: Bench, log: SmallLog, quorum: int = 1) -> Verdict:
+    """What a stranger says of the evidence that this device can give of a reading."""
+    trust = TrustPolicy(
+        log=log.policy(quorum), devices={DEVICE: KEY.public}, ledger=log.ledger_policy
+    )
+    evidence = reading_evidence(bench.store.connection, 4, None)
+    return verify(encode_evidence(evidence), trust).verdict
+
+
 def test_nothing_has_come_back_yet(bench: Bench) -> None:
     assert states_of(bench) == {"signed": 12}
 
@@ -68,10 +77,10 @@ def test_a_cosigned_receipt_makes_records_witnessed_and_readings_with_their_inte
 def test_a_receipt_without_its_witnesses_is_logged_and_moves_no_trust(
     bench: Bench, log: SmallLog
 ) -> None:
-    accept(bench, log, log.receipt(cosigned=False))
+    accept(bench, log, log.receipt(cosigners=()))
 
     assert states_of(bench) == {"logged": 9, "signed": 3}
-    assert receipts.trusted_size(bench.store.connection) == 0
+    assert trusted.size(bench.store.connection) == 0
 
 
 def test_an_anchored_receipt_makes_records_anchored_and_keeps_path_and_proof_of_that_size(
@@ -91,7 +100,7 @@ def test_an_anchor_may_come_when_a_larger_tree_is_held_already(bench: Bench, log
 
     accept(bench, log, log.receipt(since=4, size=3, anchored=True))
 
-    assert receipts.trusted_size(bench.store.connection) == 4
+    assert trusted.size(bench.store.connection) == 4
     assert states_of(bench)["anchored"] == 9
 
 
@@ -131,13 +140,13 @@ def test_two_roots_of_one_size_are_a_split_view_and_change_nothing(
     bench: Bench, log: SmallLog
 ) -> None:
     accept(bench, log, log.receipt())
-    before = receipts.trusted_pointer(bench.store.connection)
+    before = trusted.pointer(bench.store.connection)
     log.leaves[0] = Hash(bytes(32))
 
     with pytest.raises(SplitView):
         accept(bench, log, log.receipt())
 
-    assert receipts.trusted_pointer(bench.store.connection) == before
+    assert trusted.pointer(bench.store.connection) == before
 
 
 def test_an_old_receipt_is_stale(bench: Bench, log: SmallLog) -> None:
@@ -185,7 +194,7 @@ def test_a_receipt_whose_commit_failed_left_nothing(bench: Bench, log: SmallLog)
         accept(bench, log, log.receipt())
 
     assert states_of(bench) == {"signed": 12}
-    assert receipts.trusted_size(connection) == 0
+    assert trusted.size(connection) == 0
 
 
 def test_a_receipt_whose_answer_was_lost_is_taken_again_without_harm(
@@ -208,8 +217,100 @@ def test_a_device_that_is_given_another_log_refuses_to_start_with_it(
     accept(bench, log, log.receipt())
     other = replace(log.policy(), log=replace(log.log, key=KEY).verifier)
 
-    with pytest.raises(StoreError, match="follows one log for life"):
-        receipts.load_trusted(bench.store.connection, other)
+    with pytest.raises(OtherLog, match="follows one log for life"):
+        trusted.load_trusted(bench.store.connection, other)
+
+
+def test_a_quorum_that_was_raised_keeps_what_is_held_and_holds_new_receipts_to_it(
+    bench: Bench, log: SmallLog
+) -> None:
+    """The owner adds a witness: yesterday's checkpoint has one cosignature, and still counts."""
+    accept(bench, log, log.receipt())
+    log.leaves.append(Hash(bytes(32)))
+
+    receipts.accept(
+        bench.store, log.receipt(since=3), log.policy(quorum=2), log.ledger_policy, NOW_MS
+    )
+
+    assert trusted.load_trusted(bench.store.connection, log.policy(quorum=2)).size == 3
+    assert trusted.load_trusted(bench.store.connection, log.policy(quorum=2)).checkpoint
+
+
+def test_a_broker_that_cuts_a_cosignature_takes_nothing_from_finished_evidence(
+    bench: Bench, log: SmallLog
+) -> None:
+    accept(bench, log, log.receipt(anchored=True))
+
+    accept(bench, log, log.receipt(since=3, all_leaves=True, cosigners=(), anchored=True))
+
+    assert judged(bench, log) is Verdict.OK
+
+
+def test_each_of_two_receipts_with_one_witness_adds_its_cosignature(
+    bench: Bench, log: SmallLog
+) -> None:
+    one, both = log.policy(), log.policy(quorum=2)
+    for cosigner in (log.witness, log.second):
+        receipt = log.receipt(since=3, all_leaves=True, anchored=True, cosigners=(cosigner,))
+        policy = replace(both, quorum=1)
+        receipts.accept(bench.store, receipt, policy, log.ledger_policy, NOW_MS)
+
+    assert judged(bench, log, quorum=2) is Verdict.OK
+    held = trusted.load_trusted(bench.store.connection, one)
+    assert held.checkpoint is not None
+    assert len(held.checkpoint.note.splitlines()) == 7  # three lines, a blank one, three signatures
+
+
+def test_a_stranger_s_line_that_a_broker_adds_does_not_spoil_evidence(
+    bench: Bench, log: SmallLog
+) -> None:
+    stranger = Cosigner(name="stranger.example", key=KEY)
+    accept(bench, log, log.receipt(anchored=True, cosigners=(log.witness, stranger)))
+
+    assert judged(bench, log) is Verdict.OK
+
+
+def test_an_anchor_whose_witnesses_were_cut_waits_for_a_receipt_that_has_them(
+    bench: Bench, log: SmallLog
+) -> None:
+    """Else evidence that was under a quorum would move to a size that is under none."""
+    accept(bench, log, log.receipt())
+    log.leaves.append(Hash(bytes(32)))
+
+    accept(bench, log, log.receipt(since=3, all_leaves=True, cosigners=(), anchored=True))
+    assert states_of(bench)["witnessed"] == 9
+    accept(bench, log, log.receipt(since=3, all_leaves=True, anchored=True))
+
+    assert states_of(bench)["anchored"] == 9
+    assert judged(bench, log) is Verdict.OK
+
+
+def test_anchors_and_checkpoints_that_no_path_needs_are_dropped_but_the_newest(
+    bench: Bench, log: SmallLog
+) -> None:
+    accept(bench, log, log.receipt(anchored=True))
+    for size in (3, 4, 5):
+        log.leaves.append(Hash(bytes([size]) * 32))
+        accept(bench, log, log.receipt(since=size, all_leaves=True, anchored=True))
+
+    for query in ("SELECT size FROM anchor", "SELECT size FROM checkpoint ORDER BY size"):
+        assert bench.store.connection.execute(query).fetchall() == [(3,), (6,)], query
+
+
+def test_the_sizes_that_paths_need_are_found_by_an_index(bench: Bench) -> None:
+    """Each receipt asks for them; a device has a hundred paths more every day, for years.
+
+    A store that was made before there was the index gets it at the next start.
+    """
+    bench.store.connection.execute("DROP INDEX logged_size")
+    bench.turn_off()
+    bench.open()
+
+    plan = bench.store.connection.execute(
+        "EXPLAIN QUERY PLAN DELETE FROM checkpoint WHERE size NOT IN (SELECT size FROM logged)"
+    ).fetchall()
+
+    assert "INDEX logged_size" in str(plan)
 
 
 def test_a_path_that_was_changed_on_the_card_is_found_by_fsck(bench: Bench, log: SmallLog) -> None:
@@ -236,8 +337,7 @@ def test_evidence_of_a_reading_convinces_the_verifier(bench: Bench, log: SmallLo
 
     assert evidence.interval.ledger is not None
     assert evidence.interval.manifest is not None
-    trust = TrustPolicy(log=log.policy(), devices={DEVICE: KEY.public}, ledger=log.ledger_policy)
-    assert verify(encode_evidence(evidence), trust).verdict is Verdict.OK
+    assert judged(bench, log) is Verdict.OK
 
 
 def test_evidence_that_is_not_anchored_goes_without_the_ledger(bench: Bench, log: SmallLog) -> None:
