@@ -98,6 +98,7 @@ def _parser() -> _Parser:
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
     _json(export).set_defaults(command=cli.export)
     profiles = commands.add_parser("profiles", parents=[common], help="meters that can be read")
+    profiles.add_argument("--markdown", action="store_true", help="the document docs/meters.md")
     _json(profiles).set_defaults(command=cli.profiles)
     return parser
 

@@ -21,6 +21,7 @@ from meterseal_agent.export import interval_evidence, reading_evidence
 from meterseal_agent.keyfile import KEY_NAME, load_key
 from meterseal_agent.profiles.catalogue import load_all
 from meterseal_agent.profiles.listing import listed, maps, table
+from meterseal_agent.profiles.table import markdown
 from meterseal_agent.store import states
 from meterseal_agent.store.audit import audit
 
@@ -133,7 +134,10 @@ def export(options: argparse.Namespace) -> int:
 
 
 def profiles(options: argparse.Namespace) -> int:
-    """List the models that the agent can read."""
+    """List the models that the agent can read, or write docs/meters.md."""
+    if options.markdown:
+        print(markdown(), end="")
+        return _EXIT_OK
     rows = listed(load_all())
     if options.json:
         found = {"models": [asdict(row) for row in rows], "maps": maps(rows)}

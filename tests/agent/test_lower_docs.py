@@ -62,5 +62,5 @@ def test_every_key_is_documented_and_in_the_example(
 
 
 def test_the_supported_meters_are_those_of_the_profiles(repository: Path) -> None:
-    """To write the document anew: python -c 'from … import markdown; print(markdown(), end="")'."""
+    """To write the document anew: meterseal-agent profiles --markdown > docs/meters.md."""
     assert (repository / "docs" / "meters.md").read_text(encoding="utf-8") == markdown()
