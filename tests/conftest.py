@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+NEEDS_A_PROGRAM = {"mosquitto", "broker", "npm"}
+IN_REAL_TIME = ("agent/poll/test_late_replies", "agent/poll/test_poller", "agent/store/test_machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `scripts/test --fast` leaves out: programs of the system, and lines in real time."""
+    for item in items:
+        if NEEDS_A_PROGRAM & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.system)
+        if any(part in item.nodeid for part in IN_REAL_TIME):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def ordinary_recursion_limit() -> None:
     """Undo what importing eth_account does to the process, wherever a test imported it."""
