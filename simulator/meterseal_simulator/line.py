@@ -13,8 +13,9 @@ The rules, c being one character and g the silence between frames:
   not wait for it.
 - Only one slave talks at a time, and after its last byte there is silence for g. (A slave that is
   ready meanwhile waits. Real ones do not: that is the one kindness of this line.)
-- What the master sends while somebody talks is lost and counted as a collision; what it sends
-  before the silence is over is heard and counted as a breach.
+- What the master sends while somebody talks is lost and counted as a collision; a slave's answer
+  is heard all the same, another master's question is spoiled. What it sends before the silence is
+  over is heard and counted as a breach.
 - Another master waits for nobody. Where its bytes and others' overlap, one spoiled byte is left,
   and a question that was spoiled has no answer. (Strong and weak drivers are not told apart.)
 - A slave that restarts forgets what it was asked, and is deaf for a while.
@@ -294,7 +295,8 @@ class Line:
 
     def _spoil(self, start: float, until: float) -> None:
         for talk in self._air:
-            self._spoil_talk(talk, start, until)
+            if talk.question is not None:
+                self._spoil_talk(talk, start, until)
 
     def _spoil_talk(self, talk: _Talk, start: float, until: float) -> None:
         c = self.timing.character_s
