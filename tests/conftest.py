@@ -16,11 +16,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 NEEDS_A_PROGRAM = {"mosquitto", "broker", "npm"}
-IN_REAL_TIME = ("agent/poll/test_late_replies", "agent/poll/test_poller", "agent/store/test_machine")
+IN_REAL_TIME = ("agent/poll/", "agent/store/test_machine", "simulator/ledger/test_server")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `scripts/test --fast` leaves out: programs of the system, and lines in real time."""
+    """Mark what `scripts/test --fast` leaves out: programs of the system, and real time."""
     for item in items:
         if NEEDS_A_PROGRAM & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.system)
