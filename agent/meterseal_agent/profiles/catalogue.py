@@ -62,20 +62,26 @@ def shipped() -> tuple[str, ...]:
 
 
 def load_profile(name: str) -> Profile:
-    """Read one shipped model.
+    """Read one shipped model; a mistake in another model's file does not matter.
 
     Raises:
         ProfileError: There is none of that name, or its file is wrong.
     """
-    for profile in load_map(name) if name in shipped_maps() else load_all():
-        if profile.name == name:
-            return profile
+    for file in shipped_maps():
+        if file == name or f'"{name}"' in _text(file):
+            for profile in load_map(file):
+                if profile.name == name:
+                    return profile
     known = shipped()
     near = ", ".join(get_close_matches(name, known, n=3))
     raise ProfileError(
         f'profile: expected one of {near or f"{len(known)} models"}, got "{name}". '
         "`meterseal-agent profiles` lists them, and docs/meters.md."
     )
+
+
+def _text(file: str) -> str:
+    return (_folder() / f"{file}{_SUFFIX}").read_bytes().decode(errors="replace")
 
 
 def _folder() -> Traversable:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
+from importlib import resources
 from itertools import chain
 from pathlib import Path
 
@@ -202,6 +204,19 @@ def test_a_wrong_profile_is_refused_by_name(old: str, new: str, words: tuple[str
     message = str(caught.value)
     assert "acme-m1.toml" in message
     assert all(word in message for word in words), message
+
+
+def test_the_documented_profile_is_one() -> None:
+    """The example in the README is read as it stands; its `text` expects what `code` says."""
+    document = Path(str(resources.files("meterseal_agent.profiles") / "README.md"))
+    (example,) = re.findall(r"```toml\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+
+    first, second = parse_profiles(example.encode(), HERE)
+
+    assert (first.name, second.name) == ("acme-m1", "acme-m2")
+    assert first.text is not None
+    assert first.limits.barriers == (0x100,)
+    assert first.factory.baud == 9600
 
 
 @given(st.binary(max_size=200))
