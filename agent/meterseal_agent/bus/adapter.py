@@ -44,6 +44,10 @@ class Adapter:
         if not port.is_symlink() and self._remembered is None:
             self._remembered = self._stable_name(port)
 
+    def has_wire(self) -> bool:
+        """Tell whether characters take their time here: a pseudo-terminal has no baud rate."""
+        return not Path(self.path).resolve().is_relative_to(self.dev / "pts")
+
     def warning(self) -> str:
         """Say what is unsafe about the name under which the adapter is known; empty if nothing."""
         folder = self._folder("by-id")

@@ -9,6 +9,10 @@ left to us (facts measured with exactly this version, see docs/adr/0013):
 - its retry creates the surplus reply that shifts every later one: `retries=0`, and its reconnect
   is off (`reconnect_delay=0`): nothing happens on the line that the line's owner did not start;
 - its timeout is one for all: ours is the request's own.
+
+A wire gives a lower bound, too: the characters of a request and of what follows it take their time
+one after another. What is here sooner was on its way before we asked, and answers something else:
+that happens when we ask while somebody talks, and our request is lost.
 """
 
 from __future__ import annotations
@@ -37,6 +41,8 @@ _PYMODBUS_TIMEOUT_S = 3600.0
 # What the buffer of a line may hold: the longest frame, an echo of the request, and noise.
 _RECEIVED_MAX = 1024
 _TRANSACTION_BYTES = 2
+# Two UARTs that differ by more than a twentieth do not understand each other; twice that is margin.
+_FASTEST = 0.9
 # pymodbus drops its whole buffer beyond this; ours has a limit of its own.
 _PYMODBUS_BUFFER_MAX = 1 << 16
 _READS = {
@@ -109,6 +115,8 @@ class ModbusPort:
         self._request: Request | None = None
         self._reply: asyncio.Future[bytes] | None = None
         self._sent = b""
+        self._sent_s = 0.0
+        self._wired = False
         self._received = bytearray()
         self._last_byte_s = 0.0
         # pymodbus logs each refused frame as an error of its own; the guard says it once, better.
@@ -166,6 +174,7 @@ class ModbusPort:
         self.reset()
         if self._adapter is not None:
             self._adapter.opened()
+            self._wired = self._adapter.has_wire()
 
     def close(self) -> None:
         """Close the port; harmless when closed."""
@@ -225,7 +234,7 @@ class ModbusPort:
         """See every byte that leaves or arrives; called by pymodbus in the event loop."""
         self._last_byte_s = asyncio.get_running_loop().time()
         if sending:
-            self._sent = data
+            self._sent, self._sent_s = data, self._last_byte_s
             return data
         self._received += data[: _RECEIVED_MAX - len(self._received)]
         if self._client is not None:
@@ -245,6 +254,15 @@ class ModbusPort:
 
     def _conclude(self, request: Request, reply: asyncio.Future[bytes]) -> None:
         """Settle the pending reply unless more of it may still come."""
+        if self._too_soon():
+            reply.set_exception(
+                WrongReplyError(
+                    f"{request}: expected a reply after the request has left the wire, got bytes "
+                    "before. Is there another master on this line? A device without a wire of its "
+                    "own (USB) needs the highest baud rate in its settings."
+                )
+            )
+            return
         if self._pending(request):
             return
         try:
@@ -259,6 +277,14 @@ class ModbusPort:
             reply.set_exception(error)
         # What belonged to this reply is spent; what comes from here on, nobody asked for.
         self._received.clear()
+
+    def _too_soon(self) -> bool:
+        """Tell whether these bytes cannot have followed our request on the wire."""
+        if not self._wired:
+            return False
+        count = len(self._received) + (0 if self._echoes else len(self._sent))
+        wire_s = count * self._line.char_s
+        return self._last_byte_s - self._sent_s < _FASTEST * wire_s
 
     def _pending(self, request: Request) -> bool:
         """Tell cheaply, byte for byte as they come, that more is still to come."""
