@@ -52,6 +52,11 @@ class Child:
         Raises:
             ChildError: It ended, or said nothing for a minute.
         """
+        self.spawn()
+        self.await_ready()
+
+    def spawn(self) -> None:
+        """Start, without waiting."""
         command = list(self.arguments)
         if shutil.which("setpriv"):
             command = ["setpriv", "--pdeathsig", "KILL", *command]
@@ -64,11 +69,16 @@ class Child:
                 start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
-        if self.announces:
-            self._await_ready()
 
-    def _await_ready(self) -> None:
+    def await_ready(self) -> None:
+        """Wait for the line that says it is ready, if it is one that says so.
+
+        Raises:
+            ChildError: It ended, or said nothing for a minute.
+        """
         process = self._process
+        if not self.announces:
+            return
         if process is None or process.stdout is None:
             raise ChildError(f"{self.name} was not started")
         lines: list[bytes] = []

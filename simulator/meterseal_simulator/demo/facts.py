@@ -76,8 +76,8 @@ def counts(stage: Stage) -> dict[str, dict[str, int]]:
     return kinds
 
 
-def anchored_reading(stage: Stage) -> int | None:
-    """Sequence number of the newest reading whose interval is anchored, or None."""
+def anchored_reading(stage: Stage, since_ms: int = 0) -> int | None:
+    """Sequence number of the newest anchored reading, if it was taken since, or None."""
     shown = json.loads(
         stage.command(
             "meterseal_agent", "show", "--config", str(stage.agent_config), "--json",
@@ -85,7 +85,7 @@ def anchored_reading(stage: Stage) -> int | None:
         )
     )  # fmt: skip
     records = shown["records"]
-    return records[0]["seq"] if records else None
+    return records[0]["seq"] if records and records[0]["time_ms"] >= since_ms else None
 
 
 def devices(stage: Stage) -> list[dict[str, Any]]:

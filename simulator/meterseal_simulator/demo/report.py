@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+TOTALS = "totals.json"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TamperCase:
     """One staged case: what was done, and whom the verifier named."""
@@ -23,15 +26,39 @@ class TamperCase:
     evidence: str
 
 
-@dataclass(slots=True, kw_only=True)
-class Report:
-    """The report file of `--report`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What both stores hold: kept between runs, so that a run reports its own share.
 
     Attributes:
         readings_signed: Readings in the device's store.
         readings_stored: Readings of the device in the aggregator's store.
         intervals_logged: Interval records that the device knows to be in the log.
         intervals_anchored: Interval records that the device knows to be anchored.
+    """
+
+    readings_signed: int = 0
+    readings_stored: int = 0
+    intervals_signed: int = 0
+    intervals_logged: int = 0
+    intervals_anchored: int = 0
+
+    @classmethod
+    def read(cls, path: Path) -> Totals:
+        """What the last run that ended by itself left; nothing before the first."""
+        return cls(**json.loads(path.read_text())) if path.exists() else cls()
+
+    def write(self, path: Path) -> None:
+        """Keep the totals for the next run."""
+        path.write_text(json.dumps(asdict(self)) + "\n")
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """The report file of `--report`: counts of this run, since the last one that ended.
+
+    Attributes:
+        total: What both stores hold, former runs included.
         refused: Whatever a part refused, in its own words.
         interrupted: Somebody ended it by Ctrl-C, before its time.
     """
@@ -54,6 +81,13 @@ class Report:
     interrupted: bool = False
     refused: list[str] = field(default_factory=list)
     tamper: list[TamperCase] = field(default_factory=list)
+    total: Totals = field(default_factory=Totals)
+
+    def count(self, total: Totals, before: Totals) -> None:
+        """Fill in the counts of this run."""
+        self.total = total
+        for name, value in asdict(total).items():
+            setattr(self, name, value - getattr(before, name))
 
     def write(self, path: Path) -> None:
         """Write the report as JSON."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ORIGIN = "demo.meterseal.example/log"
 METERING_POINT = "DE0001234567890000000000000000001"
 TRUST_WITHIN_S = 60.0
+MARK = ".meterseal-demo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class Stage:
         self.children: dict[str, Child] = {}
         self.page = ""
         self.device = ""
+        self.contract = ""
         self.broker_port = 0
         self.ledger_url = ""
         self.operator: dict[str, Any] = {}
@@ -79,14 +81,18 @@ class Stage:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         ports = free_ports(2, ours=self.settings.page_port)
         self.broker_port, page_port = ports
+        (self.root / MARK).touch()
         self.start_broker()
         self.start_ledger()
         self.start_house()
+        # They start side by side: each takes about a second of imports.
+        for child in self.children.values():
+            child.await_ready()
         self._aggregator()
         self._agent(page_port)
 
     def start_child(self, name: str, *arguments: str, announces: bool) -> Child:
-        """Start a part; with `announces`, wait for the line that says it is ready."""
+        """Start a part, without waiting; with `announces`, it will say that it is ready."""
         child = Child(
             name=name,
             arguments=arguments,
@@ -94,7 +100,7 @@ class Stage:
             announces=announces,
         )
         self.children[name] = child
-        child.start()
+        child.spawn()
         return child
 
     def start_broker(self) -> None:
@@ -107,13 +113,13 @@ class Stage:
 
     def start_ledger(self) -> None:
         """Start the ledger and learn its address."""
-        child = self.start_child(
+        # A port of our choice, so that a restarted ledger comes back where its clients look for it.
+        (port,) = free_ports(1)
+        self.ledger_url = f"http://127.0.0.1:{port}"
+        self.start_child(
             "ledger", *python("meterseal_simulator"), "ledger", "--data", str(self.root / "ledger"),
-            "--port", str(free_ports(1)[0]), announces=True,
+            "--port", str(port), announces=True,
         )  # fmt: skip
-        self.ledger_url = child.ready["url"]
-        # A restarted ledger has to come back where its clients look for it.
-        child.arguments = (*child.arguments[:-1], self.ledger_url.rsplit(":", 1)[1].strip("/"))
         self.say("ledger: an EVM in this machine; its four validators are keys of one process")
 
     def start_house(self) -> None:
@@ -148,10 +154,8 @@ deploy = true
 key_file = "{ready["funded_key_file"]}"
 """
         )
-        self.operator = json.loads(
-            self.command(
-                "meterseal_aggregator", "init", "--config", str(self.aggregator_config), "--json"
-            )
+        self.operator = self._remembered(
+            "operator", "meterseal_aggregator", "init", "--config", str(self.aggregator_config)
         )
         self.say("aggregator: verifies, stores, logs, anchors")
         self.start_child(
@@ -161,12 +165,14 @@ key_file = "{ready["funded_key_file"]}"
 
     def _agent(self, page_port: int) -> None:
         self._write_agent_config(page_port, pins="")
-        identity = json.loads(
-            self.command("meterseal_agent", "init", "--config", str(self.agent_config), "--json")
+        identity = self._remembered(
+            "identity", "meterseal_agent", "init", "--config", str(self.agent_config)
         )
         self.device = identity["device"]
-        self._enrol(identity)
-        self.trust.write_text(self._await_trust())
+        if not self.trust.exists():
+            self._enrol(identity)
+            self.trust.write_text(self._await_trust())
+        self.contract = tomllib.loads(self.trust.read_text())["ledger"]["contract"]
         self._write_agent_config(page_port, pins=self._pins())
         self.page = f"http://127.0.0.1:{page_port}/"
         self.say(f"agent: reads, signs, stores, publishes; its page is {self.page}")
@@ -178,6 +184,14 @@ key_file = "{ready["funded_key_file"]}"
             str(self.agent_config),
             announces=False,
         )
+
+    def _remembered(self, name: str, *command: str) -> dict[str, Any]:
+        """What a command said about itself in the first run; it does not change."""
+        path = self.root / f"{name}.json"
+        if not path.exists():
+            path.write_text(self.command(*command, "--json"))
+        told: dict[str, Any] = json.loads(path.read_text())
+        return told
 
     def _enrol(self, identity: dict[str, Any]) -> None:
         known = json.loads(
@@ -323,8 +337,16 @@ role = "pv"
                 self.children[name].stop()
 
     def clear(self) -> None:
-        """Forget a former run."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        """Forget a former run.
+
+        Raises:
+            ChildError: The folder is not one that a demonstration made.
+        """
+        if not self.root.exists():
+            return
+        if not (self.root / MARK).exists() and any(self.root.iterdir()):
+            raise ChildError(f"{self.root} was not made by a demonstration; name another --data")
+        shutil.rmtree(self.root)
 
 
 def python(module: str) -> tuple[str, ...]:
