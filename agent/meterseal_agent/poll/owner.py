@@ -169,18 +169,19 @@ class BusOwner:
         self._quarantine.silent(outcome.meter, outcome.message, now_s, cost_s)
 
     def _judge_slow(self, took_s: dict[int, float], begun_s: float) -> None:
-        """Let those rest who alone make the round longer than its period."""
+        """Let those rest whose replies take so long that the rounds do not fit their period."""
         now_s = asyncio.get_running_loop().time()
         if self._every_s is None or now_s - begun_s <= self._every_s:
             return
         share_s = self._every_s / len(self._readers)
         for index, seconds in took_s.items():
-            needs_s = self._readers[index].budget().prompt_s
-            if needs_s and seconds > max(share_s, _SLOW * needs_s):
+            # By what was learned of its replies: the time that a go took may be another's fault.
+            budget = self._readers[index].budget()
+            if budget.values_s > max(share_s, _SLOW * budget.prompt_s):
                 message = (
                     f"{self._readers[index].meter.where}: expected its values within about "
-                    f"{needs_s:.1f} s, got them after {seconds:.1f} s: the rounds no longer fit "
-                    f"{self._every_s:g} s, so this meter is read less often than the others"
+                    f"{budget.prompt_s:.1f} s, it takes {budget.values_s:.1f} s: the rounds no "
+                    f"longer fit {self._every_s:g} s, so it is read less often than the others"
                 )
                 self._quarantine.slow(index, message, now_s, seconds)
 
