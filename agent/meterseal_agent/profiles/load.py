@@ -12,9 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from meterseal.types import Hash
-from meterseal_agent.bus.frame import REGISTERS_MAX
-from meterseal_agent.bus.plan import Limits
-from meterseal_agent.bus.settings import Pace
 from meterseal_agent.errors import ProfileError
 from meterseal_agent.profiles.check import check_map, map_hash
 from meterseal_agent.profiles.fields import Defaults, read_absent, read_field, read_points
@@ -23,15 +20,16 @@ from meterseal_agent.profiles.identity import (
     read_expected_texts,
     read_identity,
 )
+from meterseal_agent.profiles.line import read_line
 from meterseal_agent.profiles.model import (
-    Factory,
     OrderSetting,
     PrefixSetting,
     Profile,
     Source,
     TextExpectation,
 )
-from meterseal_agent.profiles.sunspec import MAKER, read_models
+from meterseal_agent.profiles.sunspec import MAKER
+from meterseal_agent.profiles.sunspec_models import read_models
 from meterseal_agent.profiles.words import REGISTERS, SUNSPEC_ABSENT, WordType
 from meterseal_agent.tables import open_document
 
@@ -45,9 +43,7 @@ if TYPE_CHECKING:
     from meterseal_agent.tables import Table
 
 SOURCE_KINDS = ("vendor document", "standard", "code", "recording")
-_ADDRESS_MAX = 0xFFFF
 _CODE_SOURCES_MIN = 2
-_BAUDS = (110, 1_000_000)
 
 
 def parse_profiles(data: bytes, source: Path) -> tuple[Profile, ...]:
@@ -83,7 +79,7 @@ def _read_first(top: Table, stem: str, digest: Hash) -> Profile:
         top.fail("id", f'the file\'s name "{stem}"', name)
     sunspec = top.choice("kind", ("registers", "sunspec")) == "sunspec"
     defaults = _read_defaults(top, sunspec=sunspec)
-    limits, pace, factory, note = _read_line(top)
+    limits, pace, factory, note = read_line(top)
     points = () if sunspec else _read_quantities(top, defaults)
     models = read_models(top.tables("sunspec")) if sunspec else ()
     identity = read_identity(top.table("identity"), defaults)
@@ -184,47 +180,6 @@ def _read_absent(table: Table | None) -> dict[WordType, frozenset[bytes]]:
     }
     table.done()
     return found
-
-
-def _read_line(top: Table) -> tuple[Limits, Pace, Factory, str]:
-    table = top.table("line")
-    if table is None:
-        top.fail("[line]", "a table with registers_max and silence_ms", "nothing")
-    limits = Limits(
-        registers_max=table.integer("registers_max", 1, REGISTERS_MAX),
-        gap_max=table.integer("gap_max", 0, REGISTERS_MAX, 10),
-        even=table.take("even", bool, "true or false", default=False),
-        barriers=_read_barriers(table),
-    )
-    pace = Pace(
-        silence_s=table.integer("silence_ms", 0, 10_000, 0) / 1000,
-        timeout_s=table.integer("timeout_ms", 0, 60_000, 0) / 1000,
-    )
-    factory = _read_factory(table.table("defaults"))
-    note = table.text("registers_max_note") if table.has("registers_max_note") else ""
-    table.done()
-    return limits, pace, factory, note
-
-
-def _read_barriers(table: Table) -> tuple[int, ...]:
-    values = table.take("barriers", list, "a list of addresses", [])
-    for value in values:
-        if type(value) is not int or not 0 < value <= _ADDRESS_MAX:
-            table.fail("barriers", "addresses on the wire from 1 to 0xffff", value)
-    return tuple(sorted(values))
-
-
-def _read_factory(table: Table | None) -> Factory:
-    if table is None:
-        return Factory()
-    factory = Factory(
-        baud=table.integer("baud", *_BAUDS) if table.has("baud") else None,
-        parity=table.choice("parity", ("N", "E", "O")) if table.has("parity") else None,
-        stop_bits=table.integer("stop_bits", 1, 2) if table.has("stop_bits") else None,
-        address=table.integer("address", 1, 247) if table.has("address") else None,
-    )
-    table.done()
-    return factory
 
 
 def _read_sources(top: Table) -> tuple[Source, ...]:

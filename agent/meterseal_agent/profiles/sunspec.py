@@ -16,18 +16,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from meterseal_agent.bus.plan import Span
-from meterseal_agent.profiles.fields import find_quantity, read_billing, read_sign
 from meterseal_agent.profiles.layout import Fixed, Layout, make_layout
 from meterseal_agent.profiles.model import Field, Model, Point, Text
-from meterseal_agent.profiles.official import OfficialModel, OfficialPoint, official_models
-from meterseal_agent.profiles.units import document_units, unit_factor
-from meterseal_agent.profiles.words import REGISTERS, SUNSPEC_ABSENT, WordType
+from meterseal_agent.profiles.words import REGISTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meterseal_agent.bus.plan import Limits
-    from meterseal_agent.tables import Table
 
 BASES: Final = (40000, 0, 50000)
 """Where a map may begin, in the order of pysunspec2."""
@@ -43,16 +39,6 @@ COMMON_TEXTS: Final = {"make": (2, 16), "model": (18, 16), "firmware": (42, 8), 
 
 MAKER: Final = Text(function=3, address=2, registers=16)
 """Where model 1 names the maker: an offset in it."""
-
-_GROUPS_MAX = 4
-_GROUP_NAME = "{n}"
-# An accumulator begins again at 0 behind its largest value.
-_WRAPS: Final[dict[WordType, int]] = {"acc16": 1 << 16, "acc32": 1 << 32}
-
-
-def read_models(tables: Sequence[Table]) -> tuple[Model, ...]:
-    """Read every [[sunspec]] of a profile."""
-    return tuple(_read_model(table) for table in tables)
 
 
 def select(
@@ -103,112 +89,6 @@ def sunspec_layout(
     return make_layout(unit, points, limits, blocks=blocks, fixed=fixed)
 
 
-def _read_model(table: Table) -> Model:
-    ids = table.take("ids", list, "a list of model numbers")
-    known = official_models()
-    for number in ids:
-        if type(number) is not int or number not in known:
-            table.fail("ids", "numbers of SunSpec models in sunspec-models.json", number)
-    if not ids:
-        table.fail("ids", "at least one number", "none")
-    definitions = [known[number] for number in ids]
-    model = Model(
-        ids=tuple(ids),
-        points=_read_points(table.table("quantities"), definitions, group=False),
-    )
-    below = table.table("group")
-    if below is not None:
-        model = _with_groups(model, below, definitions)
-    table.done()
-    return model
-
-
-def _with_groups(model: Model, table: Table, definitions: Sequence[OfficialModel]) -> Model:
-    """Read the quantities of a repeated group; "{n}" in their names counts from 1."""
-    first, length = HEADER + definitions[0].length, definitions[0].group_length
-    if not length:
-        table.fail(None, "a model with a repeated group", f"model {definitions[0].number}")
-    below = table.table("quantities")
-    groups = [
-        _read_points(below, definitions, group=True, index=index) for index in range(_GROUPS_MAX)
-    ]
-    table.done()
-    return replace(
-        model,
-        group_first=first,
-        group_length=length,
-        groups=tuple(
-            tuple(_shifted(point, first + index * length) for point in points)
-            for index, points in enumerate(groups)
-        ),
-    )
-
-
-def _read_points(
-    table: Table | None, definitions: Sequence[OfficialModel], *, group: bool, index: int = 0
-) -> tuple[Point, ...]:
-    """Read which point is which quantity."""
-    if table is None:
-        return ()
-    points = []
-    for name in table.data:
-        row = table.table(name)
-        if row is not None:
-            numbered = name.replace(_GROUP_NAME, str(index + 1))
-            points.append(_read_point(row, numbered, definitions, group=group))
-    return tuple(points)
-
-
-def _read_point(
-    table: Table, name: str, definitions: Sequence[OfficialModel], *, group: bool
-) -> Point:
-    """Read one quantity: the point's name and sign; all else the definition knows."""
-    quantity = find_quantity(table, name)
-    official, scale = _official(table, definitions, group=group)
-    if official.word_type is None:
-        table.fail("point", "a point that holds a number", table.data["point"])
-    units = document_units(quantity.unit)
-    default = {"default": official.unit} if official.unit in units else {}
-    unit = table.choice("unit", units, **default)
-    point = Point(
-        code=quantity.code,
-        name=name,
-        field=Field(
-            function=3,
-            address=official.offset,
-            word_type=official.word_type,
-            absent=SUNSPEC_ABSENT.get(official.word_type, frozenset()),
-        ),
-        factor=unit_factor(quantity.unit, unit) * read_sign(table),
-        unit=unit,
-        scale=scale,
-        wrap=_WRAPS.get(official.word_type),
-        billing=read_billing(table, quantity),
-    )
-    table.done()
-    return point
-
-
-def _official(
-    table: Table, definitions: Sequence[OfficialModel], *, group: bool
-) -> tuple[OfficialPoint, int | None]:
-    """Find a point, and where its scale factor is, alike in all of some models."""
-    name = table.text("point")
-    found = []
-    for model in definitions:
-        points = model.group if group else model.points
-        if name not in points:
-            known = ", ".join(points)
-            table.fail("point", f"a point of model {model.number} ({known})", name)
-        point = points[name]
-        scale = None if point.scale is None else model.points[point.scale].offset
-        found.append((point, scale))
-    if any(one != found[0] for one in found):
-        numbers = ", ".join(str(model.number) for model in definitions)
-        table.fail("point", f"a point that is alike in models {numbers}", name)
-    return found[0]
-
-
 def _present(model: Model, length: int) -> list[Point]:
     """List the points that a model of this length has."""
     end = HEADER + length
@@ -248,8 +128,3 @@ def _moved(point: Point, address: int) -> Point:
     scale = None if point.scale is None else point.scale + address
     field = replace(point.field, address=point.field.address + address)
     return replace(point, field=field, scale=scale)
-
-
-def _shifted(point: Point, registers: int) -> Point:
-    """Move the value to a later group; its scale factor stays in the model's fixed part."""
-    return replace(point, field=replace(point.field, address=point.field.address + registers))
