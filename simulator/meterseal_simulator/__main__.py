@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from meterseal_simulator.errors import SimulatorError
-from meterseal_simulator.options import add_line, between, factor, moment, outlet
+from meterseal_simulator.options import add_line, between, factor, moment, outlet, seed
 from meterseal_simulator.serve import serve
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ EXIT_USAGE = 64
 _EXAMPLES = """examples:
   meterseal-simulator house --pty /tmp/rs485 --speed 60 --start 2026-06-21T09:00:00Z
   meterseal-simulator house --tcp 0 --battery-kwh 5 --truth truth.jsonl
-  meterseal-simulator replay shared/dumps/normalised/eastron_sdm630_meterproxy16.json --tcp 0
+  meterseal-simulator replay recording.json --tcp 0
 
 Each prints one line {"ready": true, ...} when it answers, and runs until SIGTERM or Ctrl-C.
 """
@@ -47,12 +47,19 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(words[0] if words else "").parse_args(words)
-    run: Callable[[argparse.Namespace], int] = options.run
     try:
+        options = _parser(words[0] if words else "").parse_args(words)
+        run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
     except SimulatorError as error:
         print(f"meterseal-simulator: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    except ModuleNotFoundError as error:
+        print(
+            f"meterseal-simulator: the package {error.name} is not installed here; "
+            "install the extra: pip install 'meterseal[simulator]'",
+            file=sys.stderr,
+        )
         return EXIT_FAILURE
 
 
@@ -86,7 +93,7 @@ def _add_house(parser: argparse.ArgumentParser) -> None:
     house.add_argument(
         "--speed", type=factor, default=Fraction(1), help="simulated seconds a second"
     )
-    house.add_argument("--seed", type=int, default=1, help="same seed, same house (default 1)")
+    house.add_argument("--seed", type=seed, default=1, help="same seed, same house (default 1)")
     house.add_argument("--start", type=moment, default="now", help='UTC, ISO 8601, or "now"')
     house.add_argument("--latitude", type=between(-66, 66), default=52.5)
     house.add_argument("--longitude", type=between(-180, 180), default=13.4)

@@ -117,8 +117,8 @@ def sdm630_values(state: HouseState, opening: Opening, prefix: Prefix) -> Mappin
     terminals = grid_terminals(state)
     imported, exported = import_wh(state, opening), export_wh(state, opening)
     varh = [uj * REACTIVE_PERMILLE // 1000 // UJ_PER_WH for uj in state.energies.load_phase]
-    phase_import = [uj // UJ_PER_WH for uj in state.energies.import_phase]
-    phase_export = [uj // UJ_PER_WH for uj in state.energies.export_phase]
+    phase_import = _since(opening.import_wh, state.energies.import_phase)
+    phase_export = _since(opening.export_wh, state.energies.export_phase)
     phase_total = [a + b for a, b in zip(phase_import, phase_export, strict=True)]
     return {
         **_phases(terminals),
@@ -135,6 +135,11 @@ def sdm630_values(state: HouseState, opening: Opening, prefix: Prefix) -> Mappin
         **_triple(0x016C, [each / kilo for each in varh]),
         **_triple(0x0178, [each / kilo for each in varh]),
     }
+
+
+def _since(opening_wh: int, phases_uj: Sequence[int]) -> list[int]:
+    """Return the phases' registers in Wh: each opened with its third, and counted on its own."""
+    return [opening_wh // len(phases_uj) + uj // UJ_PER_WH for uj in phases_uj]
 
 
 def single_phase_values(state: HouseState, opening: Opening) -> Mapping[int, float]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _BAUDS = (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200)
 _PORT_MAX = 65_535
 _SPEED_MAX = 1_000_000
+_SEED_MAX = 2**32 - 1
 
 
 def add_line(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +75,14 @@ def between(least: float, most: float) -> Callable[[str], float]:
         return value
 
     return number
+
+
+def seed(word: str) -> int:
+    """Parse what the house's chance begins with."""
+    if not word.isascii() or not word.isdecimal() or int(word) > _SEED_MAX:
+        msg = f"expected a whole number of 0 to {_SEED_MAX}, got {word!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return int(word)
 
 
 def factor(word: str) -> Fraction:

@@ -123,6 +123,5 @@ def _is_number(value: object, most: int) -> bool:
 
 def _not_a_recording(path: Path, found: str) -> SimulatorError:
     return SimulatorError(
-        f"{path}: {found}; expected a recording {{device, unit_id, function, registers}} "
-        "as in dumps/normalised"
+        f"{path}: {found}; expected a recording {{device, unit_id, function, registers}}"
     )
