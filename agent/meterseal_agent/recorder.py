@@ -183,14 +183,17 @@ class Recorder:
         self._release()
 
     async def _next_slot(self) -> bool:
-        """Wait for the next whole multiple of the period; tell whether it is a boundary."""
+        """Wait for the next whole multiple of the period; tell whether it closes the interval."""
         every_ms = self._config.read_every_s * 1000
         now_ms = self._time.now_ms() + self._memory.shift_ms
         slot_ms = now_ms - now_ms % every_ms + every_ms
         await asyncio.sleep((slot_ms - now_ms) / 1000)
         if midnight_ms(slot_ms) != self.today.midnight_ms:
             self.today.begin(midnight_ms(slot_ms), {})
-        return interval_start(slot_ms, self._config.interval_s) == slot_ms
+        # A boundary whose own slot was skipped: a later round closes the interval.
+        end = self._store.tip.end
+        overdue = end is not None and slot_ms >= end
+        return overdue or interval_start(slot_ms, self._config.interval_s) == slot_ms
 
     def _manifest(self) -> Manifest:
         return Manifest(
