@@ -1,5 +1,7 @@
 """Run one benchmark, print its table, and judge its goals.
 
+A benchmark is a module with `run()`, or with `add_arguments(parser)` and `run(options)`.
+
 Exit status: 0 when all goals hold, 3 when one is missed, 64 for a benchmark that does not exist.
 """
 
@@ -44,20 +46,28 @@ def table(rows: list[Row], load: float) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run."""
+    words = sys.argv[1:] if arguments is None else arguments
+    known = names()
+    name = next((word for word in words if word in known), None)
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Measure one thing against a limit or a peer of the same run.",
         epilog="Example: scripts/bench sign --json sign.json",
     )
-    parser.add_argument("name", metavar="NAME", help="one of: " + ", ".join(names()))
+    parser.add_argument("name", metavar="NAME", help="one of: " + ", ".join(known))
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows to FILE as well")
-    options = parser.parse_args(arguments)
-    if options.name not in names():
-        print(f"There is no benchmark {options.name!r}; there are: {', '.join(names())}.")
+    if name is None:
+        options = parser.parse_args(words)
+        print(f"There is no benchmark {options.name!r}; there are: {', '.join(known)}.")
         return EXIT_USAGE
     sys.path.insert(0, str(HERE))
     harness = importlib.import_module("harness")
-    rows: list[Row] = importlib.import_module(options.name).run()
+    module = importlib.import_module(name)
+    takes_options = hasattr(module, "add_arguments")
+    if takes_options:
+        module.add_arguments(parser)
+    options = parser.parse_args(words)
+    rows: list[Row] = module.run(options) if takes_options else module.run()
     load = harness.load()
     print(table(rows, load))
     if options.json is not None:
