@@ -205,7 +205,9 @@ def moved(point: Point, address: int) -> Point:
 
 
 def identity_of(profile: Profile) -> dict[str, Field | Text]:
-    """List what a profile can ask the meter about itself."""
+    """List what a profile can ask the meter about itself at fixed addresses."""
+    if profile.sunspec:
+        return {}
     known = {
         "serial": profile.serial,
         "firmware": profile.firmware,

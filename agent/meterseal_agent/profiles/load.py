@@ -83,7 +83,7 @@ def _read_first(top: Table, stem: str, digest: Hash) -> Profile:
     points = () if sunspec else _read_quantities(top, defaults)
     models = read_models(top.tables("sunspec")) if sunspec else ()
     identity = read_identity(top.table("identity"), defaults)
-    return Profile(
+    profile = Profile(
         name=name,
         make=top.text("make"),
         model=top.text("model"),
@@ -104,9 +104,10 @@ def _read_first(top: Table, stem: str, digest: Hash) -> Profile:
         text=identity.text,
         order_setting=_read_order_setting(top.table("word_order"), defaults),
         prefix_setting=_read_prefix(top.table("energy_prefix"), defaults),
-        notes=top.text("notes", "-") if top.has("notes") else "",
+        notes=top.text("notes") if top.has("notes") else "",
         line_note=note,
     )
+    return _with_code(top, profile) if sunspec else profile
 
 
 def _read_also(top: Table, first: Profile) -> tuple[Profile, ...]:

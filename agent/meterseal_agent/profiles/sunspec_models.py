@@ -1,20 +1,21 @@
 """Reading from a profile's [[sunspec]] which point of which model is which quantity.
 
 The profile says point, sign and what is billed; offset, type, unit and scale factor come from the
-official definitions.
+official definitions. `type` stands there only where a maker fills the registers otherwise (Kostal
+counts the export of its meter as a negative i32).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from meterseal_agent.profiles.fields import find_quantity, read_billing, read_sign
 from meterseal_agent.profiles.model import Field, Model, Point
 from meterseal_agent.profiles.official import OfficialModel, OfficialPoint, official_models
 from meterseal_agent.profiles.sunspec import HEADER
 from meterseal_agent.profiles.units import document_units, unit_factor
-from meterseal_agent.profiles.words import SUNSPEC_ABSENT, WordType
+from meterseal_agent.profiles.words import REGISTERS, SUNSPEC_ABSENT, WordType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +97,7 @@ def _read_point(
     official, scale = _official(table, definitions, group=group)
     if official.word_type is None:
         table.fail("point", "a point that holds a number", table.data["point"])
+    word_type = _read_type(table, official)
     units = document_units(quantity.unit)
     default = {"default": official.unit} if official.unit in units else {}
     unit = table.choice("unit", units, **default)
@@ -105,17 +107,23 @@ def _read_point(
         field=Field(
             function=3,
             address=official.offset,
-            word_type=official.word_type,
+            word_type=word_type,
             absent=SUNSPEC_ABSENT.get(official.word_type, frozenset()),
         ),
         factor=unit_factor(quantity.unit, unit) * read_sign(table),
         unit=unit,
         scale=scale,
-        wrap=_WRAPS.get(official.word_type),
+        wrap=_WRAPS.get(word_type),
         billing=read_billing(table, quantity),
     )
     table.done()
     return point
+
+
+def _read_type(table: Table, official: OfficialPoint) -> WordType:
+    """Read how a device that breaks the definition fills the same registers."""
+    likes = tuple(one for one in REGISTERS if REGISTERS[one] == official.registers)
+    return cast("WordType", table.choice("type", likes, official.word_type or ""))
 
 
 def _official(

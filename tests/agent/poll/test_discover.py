@@ -133,13 +133,13 @@ async def test_settings_and_vendors_models_are_walked_and_shown_but_not_read() -
 
 
 async def test_a_meter_behind_an_inverter_is_called_by_its_own_model_one() -> None:
-    chain = (common("SolarEdge", "7E1", 65), INVERTER, common("WattNode", "88", 65), METER)
+    chain = (common("SolarEdge", "7E1", 65), INVERTER, common("Fronius", "88", 65), METER)
     registers = device(40000, MARK, *chain, END)
 
     known = await identify(registers.read, meter("fronius-meter"), load_profile("fronius-meter"))
     inverter = await identify(registers.read, meter(), load_profile("sunspec-inverter"))
 
-    assert (known.make, known.serial) == ("WattNode", "88")
+    assert (known.make, known.serial) == ("Fronius", "88")
     assert (inverter.make, inverter.serial) == ("SolarEdge", "7E1")
     assert known.sentinel is not None
     assert known.sentinel.words.startswith(b"88")
