@@ -183,4 +183,5 @@ def _sample(outcome: Outcome, started_ms: int, start_s: float) -> MeterSample:
         at_ms=at_ms,
         values=outcome.decoded.values,
         raw=outcome.decoded.raw,
+        counters=outcome.decoded.counters,
     )

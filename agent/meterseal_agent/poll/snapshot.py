@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meterseal.records import MeterState
+    from meterseal_agent.profiles import Counter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +27,7 @@ class MeterSample:
             meter that failed, when it was given up.
         values: Integer by quantity code, in the quantity's unit.
         raw: Register words by quantity code in wire order, for billing counters.
+        counters: The billing counters exactly, for the gate; they are not recorded.
     """
 
     meter: int
@@ -33,6 +35,7 @@ class MeterSample:
     at_ms: int
     values: Mapping[int, int | None] = field(default_factory=dict)
     raw: Mapping[int, bytes | None] = field(default_factory=dict)
+    counters: Mapping[int, Counter] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -40,17 +40,37 @@ class Fixed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Counter:
+    """A counter as its register shows it, exact, in the quantity's unit.
+
+    Attributes:
+        count: The value before it is rounded.
+        step: What one count of the register is worth, with the scale factor that was read; of a
+            float, what one of its units is worth.
+        wrap: Width at which the register begins again at 0; None if it is not known to.
+    """
+
+    count: Fraction
+    step: Fraction
+    wrap: Fraction | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
     """Values and raw words of one go, by quantity code.
 
     Attributes:
-        wraps: In the quantity's unit, the exact width at which a counter begins again at 0, with
-            the scale factor that was read; only of counters that are known to wrap.
+        counters: Each billing counter, and each other that wraps, that has a value.
     """
 
     values: dict[int, int | None]
     raw: dict[int, bytes | None]
-    wraps: dict[int, Fraction] = field(default_factory=dict)
+    counters: dict[int, Counter] = field(default_factory=dict)
+
+    @property
+    def wraps(self) -> dict[int, Fraction]:
+        """Where each counter begins again at 0, of those that are known to."""
+        return {code: one.wrap for code, one in self.counters.items() if one.wrap is not None}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,18 +111,18 @@ class Layout:
             _check_fixed(fixed, image)
         values: dict[int, int | None] = {}
         raw: dict[int, bytes | None] = {}
-        wraps: dict[int, Fraction] = {}
+        counters: dict[int, Counter] = {}
         for point in self.points:
             words = image.words(point.field)
             scale = None if point.scale is None else image.at(point.field, point.scale, 1)
             power = Fraction(1) if scale is None else power_of_ten(scale)
-            value = _value(point, words, power)
-            values[point.code] = value
-            if point.billing:
-                raw[point.code] = None if value is None else words + (scale or b"")
-            if value is not None and power is not None and point.wrap_width is not None:
-                wraps[point.code] = point.wrap_width * power
-        return Decoded(values=values, raw=raw, wraps=wraps)
+            exact = _exact(point, words, power)
+            values[point.code] = None if exact is None else _value(point, words, exact)
+            if point.counts:
+                raw[point.code] = None if exact is None else words + (scale or b"")
+            if exact is not None and power is not None and point.counts:
+                counters[point.code] = _counter(point, exact, power)
+        return Decoded(values=values, raw=raw, counters=counters)
 
 
 def make_layout(
@@ -187,11 +207,22 @@ def _check_fixed(fixed: Fixed, image: _Image) -> None:
         )
 
 
-def _value(point: Point, words: bytes, power: Fraction | None) -> int | None:
+def _exact(point: Point, words: bytes, power: Fraction | None) -> Fraction | None:
     read = number(words, point.field.word_type, point.field.order, point.field.absent)
-    if read is None or power is None:
-        return None
-    value = round(read * power * point.factor)
+    return None if read is None or power is None else Fraction(read) * power * point.factor
+
+
+def _counter(point: Point, exact: Fraction, power: Fraction) -> Counter:
+    width = point.wrap_width
+    return Counter(
+        count=exact,
+        step=abs(point.factor) * power,
+        wrap=None if width is None else width * power,
+    )
+
+
+def _value(point: Point, words: bytes, exact: Fraction) -> int:
+    value = round(exact)
     if abs(value) > _VALUE_MAX:
         raise MeterError(f"{point.name}: expected less than 2^63, got {value}")
     if value < 0 and not BY_CODE[point.code].signed:

@@ -77,6 +77,11 @@ class Point:
     billing: bool = False
 
     @property
+    def counts(self) -> bool:
+        """Whether it is a counter whose raw words are kept: one that is billed on, or wraps."""
+        return self.billing or self.wrap is not None
+
+    @property
     def wrap_width(self) -> Fraction | None:
         """The wrap in the quantity's unit; with a scale factor in a register, before that."""
         return None if self.wrap is None else self.wrap * abs(self.factor)
