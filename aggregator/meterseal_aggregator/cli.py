@@ -42,6 +42,7 @@ examples:
   meterseal-aggregator trust > trust.toml
   meterseal-aggregator evidence --device 5f0c…
   meterseal-aggregator fsck
+  meterseal-aggregator confirm --size 4711
 """
 
 
@@ -113,6 +114,13 @@ def _parser() -> argparse.ArgumentParser:
     log = commands.add_parser("log", help="show how far the log is signed and anchored")
     _json(log)
     log.set_defaults(command=_log)
+
+    confirm = commands.add_parser("confirm", help="vouch that this is the newest store, no copy")
+    confirm.add_argument(
+        "--size", required=True, type=int, help="of its newest checkpoint, as `log` shows it"
+    )
+    _json(confirm)
+    confirm.set_defaults(command=_confirm)
 
     fsck = commands.add_parser("fsck", help="audit the whole store")
     _json(fsck)
@@ -251,6 +259,22 @@ def _log(chosen: argparse.Namespace) -> int:
 
     with Store(configuration.load(chosen.config).store_path) as store:
         _show(log_overview(store), as_json=chosen.json)
+    return OK
+
+
+def _confirm(chosen: argparse.Namespace) -> int:
+    from meterseal_aggregator.daemon import alone, check_origin, now_ms  # noqa: PLC0415 -- see _run
+    from meterseal_aggregator.marker import Marker  # noqa: PLC0415
+    from meterseal_aggregator.standing import confirm  # noqa: PLC0415
+    from meterseal_aggregator.store import Store  # noqa: PLC0415
+
+    config = configuration.load(chosen.config)
+    keys = keyfiles.read_keys(config.keys_dir)
+    with alone(config.data_dir), Store(config.store_path) as store:
+        check_origin(store, config.origin)
+        marker = Marker(config.marker_dir, keys.log.public)
+        confirm(store, marker, config.data_dir, chosen.size, now_ms())
+    _show({"confirmed": chosen.size, "marker": str(marker.path)}, as_json=chosen.json)
     return OK
 
 

@@ -21,6 +21,7 @@ origin = "log.example.org/meterseal"        # the log's name; devices pin it: it
 checkpoint_every_s = 10                     # a grown log gets a signed checkpoint this often
 anchor_every_s = 900                        # the newest checkpoint goes to the ledger this often
 longest_delay_ms = 60000                    # promised in every head: logged after this at latest
+# marker_dir = "/dev/shm"                    # a tmpfs: what lies here must be lost at reboot
 
 [mqtt]
 host = "127.0.0.1"
@@ -96,6 +97,7 @@ class Config:
     checkpoint_every_s: float
     anchor_every_s: float
     longest_delay_ms: int
+    marker_dir: Path
     mqtt: Mqtt
     ledger: Ledger | None
 
@@ -236,6 +238,8 @@ def parse(text: str, *, source: str) -> Config:
         checkpoint_every_s=table.seconds("checkpoint_every_s", 0.05, 3600, 10),
         anchor_every_s=table.seconds("anchor_every_s", 0.05, 86400 * 7, 900),
         longest_delay_ms=table.integer("longest_delay_ms", 1, 86_400_000, 60_000),
+        # The same folder for every command, whatever its environment: `confirm` writes there too.
+        marker_dir=Path(table.text("marker_dir", "/dev/shm")),  # noqa: S108 -- see marker.py
         mqtt=_mqtt(_Table(source, "mqtt", broker), source),
         ledger=None if ledger is None else _ledger(_Table(source, "ledger", ledger), data_dir),
     )

@@ -8,8 +8,10 @@
 * One thread owns the store; every task reaches it through `in_store`, so transactions are serial.
 * What is sent is derived from the store: heads from `told`, receipts from `logged_to` and
   `anchored_to`, wants from what waits. A task that was cut off finds its work again.
-* With a ledger configured nothing is signed until the contract's head was seen in this run: a
-  store that was put back from a copy would sign another history.
+* Nothing that this process signs leaves it, and no checkpoint is signed, before the store has
+  been held against the marker of this boot, the broker's retained checkpoint and, with a ledger
+  configured, the contract's head: `standing.py`. A store put back from a copy would sign another
+  history.
 """
 
 from __future__ import annotations
@@ -31,16 +33,21 @@ from meterseal_aggregator.ledger.anchor import Anchor, Progress
 from meterseal_aggregator.ledger.contract import load_artifact
 from meterseal_aggregator.ledger.node import Limits, Node
 from meterseal_aggregator.ledger.rpc import Rpc
+from meterseal_aggregator.marker import Marker
 from meterseal_aggregator.outbox import Outbox
-from meterseal_aggregator.sequencer import LEAVES_MAX, check_newest, checkpoint, sequence
+from meterseal_aggregator.sequencer import LEAVES_MAX, check_newest, checkpoint, grew, sequence
 from meterseal_aggregator.session import Session
+from meterseal_aggregator.standing import Past, Standing, mark_newest, read_past, remember_signing
 from meterseal_aggregator.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import httpx
+
     from meterseal_aggregator.config import Config, Ledger
+    from meterseal_aggregator.store import SignedCheckpoint
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -62,12 +69,19 @@ class Aggregator:
         connected: Set once the broker delivers to us.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, ledger: httpx.AsyncBaseTransport | None = None) -> None:
+        """Read the keys.
+
+        Args:
+            config: All of aggregator.toml.
+            ledger: What stands in for the way to the node.
+        """
         self._config = config
         self._keys = read_keys(config.keys_dir)
+        self._marker = Marker(config.marker_dir, self._keys.log.public)
+        self._ledger_transport = ledger
         self._store_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._store: Store | None = None  # owned by the store's thread
-        self._may_sign = asyncio.Event()
         self._grown = asyncio.Event()
         self.connected = asyncio.Event()
 
@@ -87,38 +101,41 @@ class Aggregator:
         Raises:
             AggregatorError: Something that waiting does not mend: store, ledger, configuration.
         """
-        with _alone(self._config.data_dir):
+        with alone(self._config.data_dir):
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._store_thread, self._open)
+            past = await loop.run_in_executor(self._store_thread, self._open)
             try:
-                await self._tasks()
+                await self._tasks(Standing(past, ledger=self._config.ledger is not None))
             except BaseExceptionGroup as group:
                 raise first_of(group) from group
             finally:
                 await loop.run_in_executor(self._store_thread, self._close)
                 self._store_thread.shutdown()
 
-    def _open(self) -> None:
+    def _open(self) -> Past:
         store = Store(self._config.store_path)
         try:
             check_origin(store, self._config.origin)
             check_newest(store)
+            past = read_past(store, self._marker, self._config.data_dir)
         except BaseException:
             store.close()
             raise
         self._store = store
+        return past
 
     def _close(self) -> None:
         if self._store is not None:
             self._store.close()
 
-    async def _tasks(self) -> None:
+    async def _tasks(self, standing: Standing) -> None:
         intake = await self.in_store(Intake)
         outbox = Outbox(config=self._config, keys=self._keys, in_store=self.in_store, now_ms=now_ms)
         session = Session(
             config=self._config,
             keys=self._keys,
             connected=self.connected,
+            standing=standing,
             intake=intake,
             outbox=outbox,
             in_store=self.in_store,
@@ -126,32 +143,39 @@ class Aggregator:
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(session.run(), name="broker")
-            tasks.create_task(self._log(outbox), name="sequencer")
-            if self._config.ledger is None:
-                self._may_sign.set()
-            else:
-                tasks.create_task(self._anchor(self._config.ledger, outbox), name="anchor")
+            tasks.create_task(self._log(outbox, standing), name="sequencer")
+            if self._config.ledger is not None:
+                anchoring = self._anchor(self._config.ledger, outbox, standing)
+                tasks.create_task(anchoring, name="anchor")
 
-    async def _log(self, outbox: Outbox) -> None:
+    async def _log(self, outbox: Outbox, standing: Standing) -> None:
         """Sequence, sign, and let the outbox know."""
-        await self._may_sign.wait()
+        await standing.may_sign()
+        await self.in_store(lambda store: mark_newest(store, self._marker))
         while True:
             while await self.in_store(sequence) == LEAVES_MAX:
                 pass
-            signed = await self.in_store(
-                lambda store: checkpoint(store, self._config.origin, self._keys, now_ms() // 1000)
-            )
+            signed = await self.in_store(self._sign)
             if signed is not None:
                 log.info("log: checkpoint of size %d", signed.size)
                 outbox.checkpoint_is_due()
                 self._grown.set()
             await asyncio.sleep(self._config.checkpoint_every_s)
 
-    async def _anchor(self, config: Ledger, outbox: Outbox) -> None:
+    def _sign(self, store: Store) -> SignedCheckpoint | None:
+        if grew(store):
+            remember_signing(self._config.data_dir)
+        signed = checkpoint(store, self._config.origin, self._keys, now_ms() // 1000)
+        # Killed here, the store is one checkpoint ahead of the marker, which still vouches for it.
+        if signed is not None:
+            mark_newest(store, self._marker)
+        return signed
+
+    async def _anchor(self, config: Ledger, outbox: Outbox, standing: Standing) -> None:
         """Anchor in a rhythm; the node may be away for as long as it likes."""
         account = read_account(config.key_file)
         limits = Limits(gas=config.gas_limit_max, fee_per_gas_wei=config.fee_per_gas_max_wei)
-        async with Rpc(config.url) as rpc:
+        async with Rpc(config.url, transport=self._ledger_transport) as rpc:
             anchor = Anchor(
                 origin=self._config.origin,
                 config=config,
@@ -175,7 +199,7 @@ class Aggregator:
                     log.info("ledger: back")
                 away, pause_s = "", LEDGER_RETRY_S[0]
                 if anchor.head_seen:
-                    self._may_sign.set()
+                    standing.contract_seen()
                 outbox.receipts_are_due()
                 poll_s = min(1.5 * poll_s, POLL_MINED_S[1])
                 if progress is Progress.DONE:
@@ -210,7 +234,7 @@ def check_origin(store: Store, origin: str) -> None:
 
 
 @contextmanager
-def _alone(data_dir: Path) -> Iterator[None]:
+def alone(data_dir: Path) -> Iterator[None]:
     """Hold the data folder for this process; the kernel lets go when the process ends.
 
     Raises:

@@ -1,6 +1,8 @@
 """What goes out: heads, wants, rejects, checkpoints, receipts; all derived from the store.
 
 * A head is told at once in answer to a hello, else at most every `HEAD_EVERY_S` for one device.
+* A checkpoint goes to the broker's retained topic before any receipt shows it: what a device holds
+  is then never newer than what a restored store of ours meets there (`standing.py`).
 * What is missing is asked for after `WANT_AFTER_S` without progress, then ever more rarely.
 * `told`, `logged_to` and `anchored_to` move after the broker took the message. Killed in between,
   the device gets it twice and finds nothing new.
@@ -19,6 +21,7 @@ from meterseal.topics import Leaf, checkpoint_topic, device_topic
 from meterseal_aggregator.devicestate import read_point
 from meterseal_aggregator.heads import head_of
 from meterseal_aggregator.receipts import Page, anchored_page, logged_page
+from meterseal_aggregator.standing import PUBLISHED
 from meterseal_aggregator.wants import missing
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from meterseal_aggregator.config import Config
     from meterseal_aggregator.intake import Answers
     from meterseal_aggregator.keyfiles import Keys
-    from meterseal_aggregator.store import Device, InStore, Store
+    from meterseal_aggregator.store import Device, InStore, SignedCheckpoint, Store
     from meterseal_aggregator.wants import Range
 
 log = logging.getLogger(__name__)
@@ -131,10 +134,18 @@ class Outbox:
         )
 
     async def _send_checkpoint(self, link: Link) -> None:
-        newest = await self._in_store(lambda store: store.tree.checkpoint())
-        if newest is not None:
+        self._checkpoint_due = False  # before it is read: a newer one makes it due again
+        try:
+            newest = await self._in_store(lambda store: store.tree.checkpoint())
+            if newest is None:
+                return
             await link.publish(checkpoint_topic(self._config.origin), newest.note, retain=True)
-        self._checkpoint_due = False
+            # Killed here, the broker has a newer one than the store says: that one vouches too.
+            await self._in_store(lambda store: set_published(store, newest.size))
+            self._receipts_due = True
+        except BaseException:
+            self._checkpoint_due = True
+            raise
 
     # -- heads -----------------------------------------------------------------------------------
 
@@ -215,6 +226,14 @@ def _portions(devices: list[DeviceId]) -> Iterable[list[DeviceId]]:
     return (devices[at : at + DEVICES_AT_ONCE] for at in range(0, len(devices), DEVICES_AT_ONCE))
 
 
+def set_published(store: Store, size: int) -> None:
+    """Remember the newest checkpoint that a broker took."""
+    fact = size.to_bytes(8, "big")
+    if store.fact(PUBLISHED) != fact:
+        with store.write():
+            store.set_fact(PUBLISHED, fact)
+
+
 def _set_told(store: Store, device: DeviceId, head: int) -> None:
     with store.write():
         store.devices.set_told(device, head)
@@ -231,8 +250,14 @@ def _set_served(store: Store, pages: list[Page]) -> None:
             )
 
 
+def _published(store: Store) -> SignedCheckpoint | None:
+    """Read the newest checkpoint that the broker retains: no device sees a newer one before."""
+    size = store.fact(PUBLISHED)
+    return None if size is None else store.tree.checkpoint(int.from_bytes(size, "big"))
+
+
 def _logged_pages(store: Store) -> list[Page]:
-    newest = store.tree.checkpoint()
+    newest = _published(store)
     if newest is None:
         return []
     behind = store.devices.behind_log(newest.size, DEVICES_AT_ONCE)
@@ -242,7 +267,8 @@ def _logged_pages(store: Store) -> list[Page]:
 def _anchored_pages(store: Store) -> list[Page]:
     anchored = store.journal.anchored()
     checkpoint = None if anchored is None else store.tree.checkpoint(anchored.size)
-    if anchored is None or checkpoint is None:
+    newest = _published(store)
+    if anchored is None or checkpoint is None or newest is None or newest.size < anchored.size:
         return []  # nothing anchored, or by another hand: no note of ours states that size
     behind = store.devices.behind_anchor(anchored.size, DEVICES_AT_ONCE)
     return [anchored_page(store, device, anchored, checkpoint) for device in behind]
@@ -250,7 +276,7 @@ def _anchored_pages(store: Store) -> list[Page]:
 
 def _asked_pages(store: Store, asking: Iterable[DeviceId]) -> list[Page]:
     """Answer who asked, also when no leaf of theirs is owed."""
-    newest = store.tree.checkpoint()
+    newest = _published(store)
     rows = [store.devices.get(device) for device in asking]
     if newest is None:
         return []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from meterseal.records import Kind, decode_record
 from meterseal_aggregator.outbox import gaps_of
+from meterseal_aggregator.standing import CONFIRMED
 from meterseal_aggregator.store import Status
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def log_overview(store: Store) -> Row:
             "anchored": None if anchored is None else anchored.size,
             "anchored_block": None if anchored is None else anchored.block,
             "ledger_proof": anchored is not None and anchored.proof is not None,
+            "confirmed": [_confirmed(name, size) for name, size in store.facts(CONFIRMED)],
         }
 
 
@@ -78,6 +80,11 @@ def _head(store: Store, head: int) -> Row:
         "time": _time(record.time),
         "hash": stored.hash.hex(),
     }
+
+
+def _confirmed(name: str, size: bytes) -> str:
+    at_ms = int(name.removeprefix(CONFIRMED))
+    return f"size {int.from_bytes(size, 'big')} at {_time(at_ms)}"
 
 
 def _time(time_ms: int) -> str:

@@ -50,6 +50,12 @@ def sequence(store: Store) -> int:
     return len(queued)
 
 
+def grew(store: Store) -> bool:
+    """Tell whether the tree grew since the last checkpoint."""
+    last = store.tree.checkpoint()
+    return store.tree.size() > (0 if last is None else last.size)
+
+
 def checkpoint(store: Store, origin: str, keys: Keys, now_s: int) -> SignedCheckpoint | None:
     """Sign the tree as it stands, if it grew since the last checkpoint.
 
@@ -59,7 +65,7 @@ def checkpoint(store: Store, origin: str, keys: Keys, now_s: int) -> SignedCheck
     with store.write():
         size = store.tree.size()
         last = store.tree.checkpoint()
-        if size == 0 or (last is not None and last.size == size):
+        if not grew(store):
             return None
         tree = CompactRange.from_nodes(size, store.tree.read)
         # The operator's times never fall, whatever the clock does: a smaller tree that was

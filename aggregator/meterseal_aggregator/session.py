@@ -9,14 +9,12 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from meterseal.checkpoint import open_checkpoint
-from meterseal.errors import ProtocolError
-from meterseal.merkle import root_from
 from meterseal.topics import Leaf, checkpoint_topic, subscriptions
 from meterseal_aggregator.broker import Link
-from meterseal_aggregator.errors import BrokerAway, StoreError, first_of
+from meterseal_aggregator.errors import BrokerAway, first_of
 from meterseal_aggregator.forks import write_evidence
 from meterseal_aggregator.sequencer import log_signer
+from meterseal_aggregator.standing import check_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +25,8 @@ if TYPE_CHECKING:
     from meterseal_aggregator.intake import Answers, Intake
     from meterseal_aggregator.keyfiles import Keys
     from meterseal_aggregator.outbox import Outbox
-    from meterseal_aggregator.store import InStore, Store
+    from meterseal_aggregator.standing import Standing
+    from meterseal_aggregator.store import InStore
 
 log = logging.getLogger(__name__)
 BATCH_MAX: Final = 256
@@ -46,14 +45,16 @@ class Session:
         config: Config,
         keys: Keys,
         connected: asyncio.Event,
+        standing: Standing,
         intake: Intake,
         outbox: Outbox,
         in_store: InStore,
         now_ms: Callable[[], UnixMs],
     ) -> None:
         self._config = config
-        self._keys = keys
+        self._log_key = log_signer(config.origin, keys).verifier
         self._connected = connected
+        self._standing = standing
         self._intake = intake
         self._outbox = outbox
         self._in_store = in_store
@@ -100,15 +101,20 @@ class Session:
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._outbox.serve(link), name="outbox")
+                tasks.create_task(self._speak(link), name="outbox")
                 tasks.create_task(self._take_all(link), name="intake")
         except BaseExceptionGroup as group:
             lost, other = group.split(BrokerAway)
             raise first_of(other or lost or group) from group
 
+    async def _speak(self, link: Link) -> None:
+        await self._standing.may_speak()
+        await self._outbox.serve(link)
+
     async def _take_all(self, link: Link) -> None:
         while True:
             await self._take(link, await link.take(BATCH_MAX))
+            self._standing.stirred()
 
     async def _take(self, link: Link, batch: list[Delivery]) -> None:
         now = self._now_ms()
@@ -126,27 +132,10 @@ class Session:
         if answers.alarms:
             await self._in_store(lambda store: write_evidence(store, self._config.evidence_dir))
         for note in answers.checkpoints:
-            await self._in_store(partial(self._check_own, note))
+            size = await self._in_store(partial(check_note, note=note, verifier=self._log_key))
+            if size is not None:
+                self._standing.note_seen(size)
         for what in ("rubbish", "oversize", "foreign topic", "invalid"):
             if answers.counts[what] and what not in self._dropped:
                 self._dropped.add(what)  # once; how often stands in the counts
                 log.warning("messages dropped: %s (said once)", what)
-
-    def _check_own(self, note: bytes, store: Store) -> None:
-        """Hold a checkpoint that the broker keeps for us against our store.
-
-        Raises:
-            StoreError: We signed it and our store does not know it: the store was put back.
-        """
-        try:
-            signed = open_checkpoint(note, log_signer(self._config.origin, self._keys).verifier)
-        except ProtocolError:
-            return  # anybody may write to a topic; not our signature, not our affair
-        stated = signed.checkpoint
-        size = store.tree.size()
-        if stated.size > size or root_from(stated.size, store.tree.read) != stated.root:
-            raise StoreError(
-                f"store: the broker keeps a checkpoint of size {stated.size} signed by our log "
-                f"key, and our log of {size} leaves does not begin like it. This store is older "
-                "than what was signed. Nothing more will be signed; put the newest store back."
-            )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,49 +12,14 @@ from meterseal.receiptformat import Receipt
 from meterseal.statements import open_head
 from meterseal.topics import Leaf
 from meterseal.types import Epoch, Hash, Seq
-from meterseal_aggregator.config import Config, parse
 from meterseal_aggregator.daemon import Aggregator
 from meterseal_aggregator.errors import StoreError
-from support.aggregator_stage import ORIGIN, Stage
+from support.aggregator_stage import Stage, config_of, running
 from support.device_link import DeviceLink
 from support.gateway import Gateway
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from support.mosquitto import Mosquitto
-
-
-def config_of(folder: Path, port: int, origin: str = ORIGIN) -> Config:
-    return parse(
-        f"""
-        [aggregator]
-        data_dir = "{folder}"
-        origin = "{origin}"
-        checkpoint_every_s = 0.1
-        [mqtt]
-        host = "127.0.0.1"
-        port = {port}
-        """,
-        source="test",
-    )
-
-
-@asynccontextmanager
-async def running(config: Config) -> AsyncIterator[None]:
-    aggregator = Aggregator(config)
-    task = asyncio.create_task(aggregator.run())
-    connected = asyncio.create_task(aggregator.connected.wait())
-    await asyncio.wait({task, connected}, return_when=asyncio.FIRST_COMPLETED)
-    connected.cancel()
-    try:
-        yield
-    finally:
-        task.cancel()
-        (outcome,) = await asyncio.gather(task, return_exceptions=True)
-        if not isinstance(outcome, asyncio.CancelledError) and outcome is not None:
-            raise outcome
 
 
 @pytest.fixture
@@ -240,25 +204,6 @@ async def test_a_device_enrolled_while_running_is_told_at_once(
         await device.until(lambda: told(stage, device, record), "it is stored")
 
     assert gateway.records == []
-
-
-async def test_a_store_older_than_the_checkpoint_at_the_broker_refuses_to_sign(
-    stage: Stage, gateway: Gateway, mosquitto: Mosquitto
-) -> None:
-    """Goal: an aggregator put back from a copy. Method: run, keep the retained checkpoint at the
-    broker, throw the records away, run again on a fresh store with the same keys."""
-    config = config_of(stage.folder, mosquitto.port)
-    async with running(config), DeviceLink(mosquitto.port, gateway.id) as device:
-        await device.publish(Leaf.RECORD, b"".join(gateway.chain(5)))
-        await device.until(lambda: receipted(device) >= set(gateway.light()), "receipts came")
-    for path in stage.folder.glob("store.sqlite3*"):
-        path.unlink()
-    stage.open()
-    stage.close()
-
-    with pytest.raises(StoreError, match="older"):
-        async with asyncio.timeout(15):
-            await Aggregator(config).run()
 
 
 async def test_two_aggregators_in_one_folder_are_refused(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from meterseal.statements import Enrolment
@@ -9,15 +11,20 @@ from meterseal.topics import Leaf, device_topic
 from meterseal.types import DeviceId, Hash, UnixMs
 from meterseal_aggregator import sequencer
 from meterseal_aggregator.broker import Delivery
-from meterseal_aggregator.daemon import check_origin
+from meterseal_aggregator.config import Config, parse
+from meterseal_aggregator.daemon import Aggregator, check_origin
 from meterseal_aggregator.enrolment import enrol
 from meterseal_aggregator.fsck import check_store
 from meterseal_aggregator.intake import Answers, Intake
 from meterseal_aggregator.keyfiles import create_missing, read_keys
+from meterseal_aggregator.outbox import set_published
 from meterseal_aggregator.store import SignedCheckpoint, Status, Store
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    import httpx
 
     from support.gateway import Gateway
 
@@ -32,6 +39,7 @@ class Stage:
         self.folder = folder
         self.audited = True
         create_missing(folder / "keys")
+        (folder / "run").mkdir(exist_ok=True)
         self.keys = read_keys(folder / "keys")
         self.open()
 
@@ -74,7 +82,10 @@ class Stage:
 
     def checkpoint(self, now_s: int = 1_795_450_000) -> SignedCheckpoint | None:
         self.sequence()
-        return sequencer.checkpoint(self.store, ORIGIN, self.keys, now_s)
+        signed = sequencer.checkpoint(self.store, ORIGIN, self.keys, now_s)
+        if signed is not None:
+            set_published(self.store, signed.size)
+        return signed
 
     def fsck(self) -> list[str]:
         return check_store(self.store, ORIGIN, self.keys)
@@ -106,3 +117,43 @@ def message(device: DeviceId, leaf: Leaf, payload: bytes, *, retained: bool = Fa
         mid=1,
         qos=1,
     )
+
+
+def config_of(
+    folder: Path, port: int, origin: str = ORIGIN, *, own: str = "", more: str = ""
+) -> Config:
+    """A configuration over a stage's folder; its marker lies in `run`, as in a tmpfs."""
+    return parse(
+        f"""
+        [aggregator]
+        data_dir = "{folder}"
+        origin = "{origin}"
+        checkpoint_every_s = 0.1
+        marker_dir = "{folder}/run"
+        {own}
+        [mqtt]
+        host = "127.0.0.1"
+        port = {port}
+        {more}
+        """,
+        source="test",
+    )
+
+
+@asynccontextmanager
+async def running(
+    config: Config, ledger: httpx.AsyncBaseTransport | None = None
+) -> AsyncIterator[Aggregator]:
+    """A whole aggregator, connected; how it ended is raised when the block ends."""
+    aggregator = Aggregator(config, ledger=ledger)
+    task = asyncio.create_task(aggregator.run())
+    connected = asyncio.create_task(aggregator.connected.wait())
+    await asyncio.wait({task, connected}, return_when=asyncio.FIRST_COMPLETED)
+    connected.cancel()
+    try:
+        yield aggregator
+    finally:
+        task.cancel()
+        (outcome,) = await asyncio.gather(task, return_exceptions=True)
+        if not isinstance(outcome, asyncio.CancelledError) and outcome is not None:
+            raise outcome

@@ -98,6 +98,22 @@ class Store:
         )
         return self.fact(name) or value
 
+    def set_fact(self, name: str, value: bytes) -> None:
+        """Write a fact that moves, inside `write`."""
+        self._connection.execute(
+            "INSERT INTO meta (name, value) VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
+
+    def facts(self, prefix: str) -> list[tuple[str, bytes]]:
+        """All facts whose names begin so, by name."""
+        rows = self._connection.execute(
+            "SELECT name, value FROM meta WHERE substr(name, 1, ?) = ? ORDER BY name",
+            (len(prefix), prefix),
+        )
+        return [(str(name), bytes(value)) for name, value in rows]
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
