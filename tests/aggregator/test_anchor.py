@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from meterseal.merkle import root_from
+from meterseal.types import Hash
 from meterseal_aggregator.config import Ledger
 from meterseal_aggregator.errors import LedgerMismatch, LedgerUnavailable
 from meterseal_aggregator.keyfiles import LEDGER, read_account
@@ -113,21 +115,21 @@ async def test_a_grown_log_is_anchored_with_its_consistency_proof(anchoring: Anc
     assert anchoring.anchored()[0] == anchoring.stage.store.tree.size()
 
 
+METHODS = [
+    "eth_chainId",
+    "eth_getCode",
+    "eth_call",
+    "eth_getTransactionCount",
+    "eth_estimateGas",
+    "eth_getBlockByNumber",
+    "eth_sendRawTransaction",
+    "eth_getTransactionReceipt",
+    "eth_blockNumber",
+]
+
+
 @pytest.mark.parametrize("fault", ["fail_before", "fail_after"])
-@pytest.mark.parametrize(
-    "method",
-    [
-        "eth_chainId",
-        "eth_getCode",
-        "eth_call",
-        "eth_getTransactionCount",
-        "eth_estimateGas",
-        "eth_getBlockByNumber",
-        "eth_sendRawTransaction",
-        "eth_getTransactionReceipt",
-        "eth_blockNumber",
-    ],
-)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("then", ["goes on", "restarts"])
 async def test_a_call_lost_on_either_way_is_made_good_and_nothing_is_done_twice(
     anchoring: Anchoring, fault: str, method: str, then: str
@@ -148,6 +150,68 @@ async def test_a_call_lost_on_either_way_is_made_good_and_nothing_is_done_twice(
     assert anchoring.ledger.executed() == 3  # deploy, register, anchor
     assert anchoring.anchored()[0] == anchoring.stage.store.tree.size()
     assert anchoring.stage.store.journal.open() == []
+
+
+@pytest.mark.parametrize("code", [-32005, -32601, -32000, 3])
+@pytest.mark.parametrize("method", [*METHODS, "eth_maxPriorityFeePerGas"])
+async def test_a_refused_call_is_an_outage_and_nothing_ends_or_is_done_twice(
+    anchoring: Anchoring, method: str, code: int
+) -> None:
+    """Rate limits, pruned blocks, nodes that start: refused anywhere, the next step goes on."""
+    for times in (1, 2, 1):
+        anchoring.ledger.refuse(method, code, "limit \ud800 exceeded\n", times)
+        for _ in range(4):
+            with suppress(LedgerUnavailable):
+                await anchoring.anchor.step()
+
+    await anchoring.settle()
+
+    assert anchoring.ledger.executed() == 3
+    assert anchoring.anchored()[0] == anchoring.stage.store.tree.size()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"[" * 100_000,
+        b'{"jsonrpc":"2.0","id":ID,"result":' + b"[" * 100_000,
+        b'{"jsonrpc":"2.0","id":ID,"result":"0x' + b"f" * 64 + b'"}',
+        b'{"jsonrpc":"2.0","id":ID,"result":"0x"}',
+        b'{"jsonrpc":"2.0","id":ID,"result":{}}',
+        b'{"jsonrpc":"2.0","id":ID,"error":"overloaded"}',
+        b'{"jsonrpc":"2.0","id":null,"error":{"code":-32005}}',
+        b"\xff",
+        b"",
+    ],
+    ids=range(9),
+)
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_nonsensical_answer_is_an_outage_and_nothing_ends(
+    anchoring: Anchoring, method: str, answer: bytes
+) -> None:
+    await anchoring.settle()
+    other = Gateway("second")
+    anchoring.stage.enrol(other)
+    anchoring.stage.checkpoint()
+    anchoring.restart()
+    anchoring.ledger.garble(method, answer, times=2)
+
+    for _ in range(8):
+        # A chain, a contract or an anchorer that is none is another ledger: that one says so.
+        with suppress(LedgerUnavailable, LedgerMismatch):
+            await anchoring.anchor.step()
+    await anchoring.settle()
+
+    assert anchoring.anchored()[0] == anchoring.stage.store.tree.size()
+
+
+async def test_a_storage_proof_of_another_length_is_an_outage(anchoring: Anchoring) -> None:
+    node = anchoring.anchor._node
+    for slots in ("[]", "[{},{}]", "[null]"):
+        answer = f'{{"jsonrpc":"2.0","id":ID,"result":{{"storageProof":{slots}}}}}'
+        anchoring.ledger.garble("eth_getProof", answer.encode())
+        with pytest.raises(LedgerUnavailable, match="storage proof"):
+            await node.proof(CHAIN_ID, bytes(20), Hash(bytes(32)), 1, 1)
 
 
 async def test_a_pending_transaction_is_found_again_and_not_sent_anew(

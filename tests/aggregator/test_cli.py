@@ -94,6 +94,23 @@ def test_devices_fsck_log_trust_and_evidence_speak_for_a_fresh_store(
     assert policy.devices == {Gateway().id: Gateway().genesis}
 
 
+def test_the_operators_word_for_a_store_must_name_its_size_and_is_shown_in_the_log(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f'origin = "log.test/meterseal"\nmarker_dir = "{file.parent}"'
+    file.write_text(file.read_text().replace('origin = "log.test/meterseal"', text))
+    run(file, "init")
+    capsys.readouterr()
+
+    assert run(file, "confirm", "--size", "5") == 1
+    assert "has size 0" in capsys.readouterr().err
+    assert run(file, "confirm", "--size", "0", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["marker"].startswith(str(file.parent))
+    assert run(file, "log", "--json") == 0
+    (confirmed,) = json.loads(capsys.readouterr().out)["confirmed"]
+    assert confirmed.startswith("size 0 at ")
+
+
 def test_fsck_of_a_damaged_store_ends_with_14(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,8 @@
     ledger = SimulatedLedger()
     ledger.fail_before("eth_sendRawTransaction")   # the call never arrives
     ledger.fail_after("eth_sendRawTransaction")    # it does, and its answer is lost
+    ledger.refuse("eth_call", -32005)              # the node answers with an error
+    ledger.garble("eth_call", b"[" * 100_000)      # the node answers with other bytes
 
 It makes no seals and no proofs: use it with finality = "blocks".
 """
@@ -68,12 +70,28 @@ class SimulatedLedger(httpx.AsyncBaseTransport):
     down: bool = False
     _before: dict[str, int] = field(default_factory=dict)
     _after: dict[str, int] = field(default_factory=dict)
+    _refused: dict[str, int] = field(default_factory=dict)
+    _refusal: dict[str, dict[str, object]] = field(default_factory=dict)
+    _garbled: dict[str, int] = field(default_factory=dict)
+    _garbage: dict[str, bytes] = field(default_factory=dict)
 
     def fail_before(self, method: str, times: int = 1) -> None:
         self._before[method] = times
 
     def fail_after(self, method: str, times: int = 1) -> None:
         self._after[method] = times
+
+    def refuse(
+        self, method: str, code: int, message: str = "limit exceeded", times: int = 1
+    ) -> None:
+        """Let the node answer a method with a JSON-RPC error; the call is not carried out."""
+        self._refused[method] = times
+        self._refusal[method] = {"code": code, "message": message}
+
+    def garble(self, method: str, answer: bytes, times: int = 1) -> None:
+        """Let the node carry a call out and answer it with these bytes; ID stands for its id."""
+        self._garbled[method] = times
+        self._garbage[method] = answer
 
     def executed(self) -> int:
         """Transactions that succeeded."""
@@ -92,12 +110,18 @@ class SimulatedLedger(httpx.AsyncBaseTransport):
         self.calls.append(method)
         if self.down or self._due(self._before, method):
             raise httpx.ConnectError("the node is away")
+        if self._due(self._refused, method):
+            error = {"error": self._refusal[method]}
+            return httpx.Response(200, json={"jsonrpc": "2.0", "id": asked["id"], **error})
         try:
             result = {"result": self._answer(method, asked["params"])}
         except Reverted as error:
             result = {"error": {"code": 3, "message": f"execution reverted: {error}"}}
         if self._due(self._after, method):
             raise httpx.ReadTimeout("the answer was lost")
+        if self._due(self._garbled, method):
+            number = str(asked["id"]).encode()
+            return httpx.Response(200, content=self._garbage[method].replace(b"ID", number))
         return httpx.Response(200, json={"jsonrpc": "2.0", "id": asked["id"], **result})
 
     def mine(self) -> None:
@@ -154,6 +178,8 @@ class SimulatedLedger(httpx.AsyncBaseTransport):
                 if self.mining:
                     self.mine()
                 return "0x" + keccak256(raw).hex()
+            case "eth_getProof" | "eth_gasPrice":
+                raise Reverted("it knows no proofs and no flat price")
             case "eth_getTransactionReceipt":
                 return self.receipts.get(_bytes(params[0]))
             case _:

@@ -26,7 +26,7 @@ from meterseal.errors import ProtocolError
 from meterseal.ledger.header import ExtraData, Header
 from meterseal.ledger.proof import LedgerPolicy, anchored_root
 from meterseal.merkle import consistency_path_from, root_from
-from meterseal_aggregator.errors import LedgerMismatch, LedgerUnavailable
+from meterseal_aggregator.errors import LedgerMismatch, LedgerRefused, LedgerUnavailable
 from meterseal_aggregator.ledger import contract as calls
 from meterseal_aggregator.ledger.sender import Sender
 from meterseal_aggregator.ledger.site import Site, Survey
@@ -99,10 +99,15 @@ class Anchor:
             LedgerUnavailable: The node is away, refuses, or is too dear; try again later.
             LedgerMismatch: This is not our ledger or not our log; nobody may sign any more.
         """
-        if self._site is None:
-            self._site = await self._survey.find()
-            return Progress.WAIT if self._site is None else Progress.MORE
-        return await self._advance(self._site)
+        try:
+            if self._site is None:
+                self._site = await self._survey.find()
+                return Progress.WAIT if self._site is None else Progress.MORE
+            return await self._advance(self._site)
+        except LedgerRefused as refusal:
+            # A rate limit, a block pruned or not there yet, a node that is starting: whatever a
+            # node refuses and nobody below understood, it may grant later.
+            raise LedgerUnavailable(f"ledger {self._config.url}: {refusal}") from refusal
 
     # -- steps 2 to 5 ----------------------------------------------------------------------------
 
@@ -140,14 +145,17 @@ class Anchor:
             fetched = await self._node.proof(
                 self._config.chain_id, site.contract, site.log_id, size, block
             )
-            self._check_proof(site, fetched, size, root)
-            proof = fetched.encode()
+            proof = self._check_proof(site, fetched, size, root)
         anchored = Anchored(size=size, root=root, block=block, proof=proof)
         await self._in_store(lambda store: _keep(store, anchored, self._now_ms()))
         log.info("ledger: size %d is anchored, seen at block %d", size, block)
 
-    def _check_proof(self, site: Site, proof: LedgerProof, size: int, root: Hash) -> None:
-        """Hold a proof against what the node said, with the code that the devices run."""
+    def _check_proof(self, site: Site, proof: LedgerProof, size: int, root: Hash) -> bytes:
+        """Hold a proof against what the node said, with the code that the devices run.
+
+        Returns:
+            Its bytes.
+        """
         try:
             extra = ExtraData.parse(Header.parse(proof.header).extra_data, self._config.consensus)
             policy = LedgerPolicy(
@@ -161,6 +169,7 @@ class Anchor:
                 consensus=self._config.consensus,
             )
             fact = anchored_root(proof, policy, self._origin, size)
+            written = proof.encode()
         except ProtocolError as error:
             raise LedgerUnavailable(
                 f"ledger {self._config.url}: its proof of size {size} does not hold: {error}"
@@ -170,6 +179,7 @@ class Anchor:
                 f"ledger {self._config.url}: says root {root.hex()} at size {size} and proves "
                 f"{fact.root.hex() if fact.root else 'none'}"
             )
+        return written
 
 
 def check_head(store: Store, size: int, root: Hash) -> None:

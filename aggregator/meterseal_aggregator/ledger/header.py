@@ -64,5 +64,5 @@ def rebuild(block: dict[str, object]) -> bytes:
 
 def _field(block: dict[str, object], name: str, size: int | None) -> bytes:
     if size == 0:
-        return rlp.uint(quantity(block.get(name), f"block {name}"))
+        return rlp.uint(quantity(block.get(name), f"block {name}", bits=256))
     return data(block.get(name), f"block {name}", size)

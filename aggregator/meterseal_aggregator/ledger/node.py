@@ -124,8 +124,10 @@ class Node:
         answer = fields(
             await self._rpc.call("eth_getProof", _hex(contract), [slot], hex(block)), "proof"
         )
-        (storage,) = texts(answer.get("storageProof"), "storage proof") or [None]
-        nodes = fields(storage, "storage proof").get("proof")
+        slots = texts(answer.get("storageProof"), "storage proof")
+        if len(slots) != 1:
+            raise LedgerUnavailable(f"ledger: storage proof: expected 1 slot, got {len(slots)}")
+        nodes = fields(slots[0], "storage proof").get("proof")
         return LedgerProof(
             chain_id=chain_id,
             contract=contract,
@@ -179,10 +181,10 @@ class Node:
         block = fields(await self._rpc.call("eth_getBlockByNumber", "latest", False), "block")  # noqa: FBT003
         cap = self._limits.fee_per_gas_wei
         if block.get("baseFeePerGas") is None:
-            price = quantity(await self._rpc.call("eth_gasPrice"), "gas price")
+            price = quantity(await self._rpc.call("eth_gasPrice"), "gas price", bits=256)
             self._check_fee(price)
             return {"gasPrice": price}
-        base = quantity(block["baseFeePerGas"], "base fee")
+        base = quantity(block["baseFeePerGas"], "base fee", bits=256)
         tip = await self._tip()
         self._check_fee(base + tip)
         return {
@@ -193,7 +195,7 @@ class Node:
 
     async def _tip(self) -> int:
         try:
-            return quantity(await self._rpc.call("eth_maxPriorityFeePerGas"), "tip")
+            return quantity(await self._rpc.call("eth_maxPriorityFeePerGas"), "tip", bits=256)
         except LedgerRefused:
             return 0  # a chain without tips does not know the method
 

@@ -48,15 +48,13 @@ class Rpc:
         except httpx.HTTPError as error:
             what = str(error) or type(error).__name__
             raise LedgerUnavailable(f"ledger {self._url}: {method}: {what}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise LedgerUnavailable(f"ledger {self._url}: {method}: not JSON: {error}") from error
         if not isinstance(answer, dict) or answer.get("id") != number:
             raise LedgerUnavailable(f"ledger {self._url}: {method}: not an answer to call {number}")
         refusal = answer.get("error")
-        if isinstance(refusal, dict):
-            code = refusal.get("code")
-            message = str(refusal.get("message"))[:500]
-            raise LedgerRefused(method, code if isinstance(code, int) else 0, message)
+        if refusal is not None:
+            raise _refused(method, refusal)
         return answer.get("result")
 
     async def _post(self, request: dict[str, object]) -> bytes:
@@ -87,15 +85,25 @@ class Rpc:
         await self.close()
 
 
-def quantity(value: object, what: str) -> int:
+def _refused(method: str, refusal: object) -> LedgerRefused:
+    """Read an error object; its message goes to logs and journal, so only printable ASCII stays."""
+    error = refusal if isinstance(refusal, dict) else {"message": refusal}
+    code, message = error.get("code"), ascii(str(error.get("message"))[:400])[1:-1]
+    return LedgerRefused(method, code if isinstance(code, int) else 0, message)
+
+
+def quantity(value: object, what: str, *, bits: int = 63) -> int:
     """Read a hexadecimal number as the JSON-RPC API writes it.
 
     Raises:
-        LedgerUnavailable: It is none.
+        LedgerUnavailable: It is none, or does not fit `bits` bits: 63 are what the store holds.
     """
     if not isinstance(value, str) or not _QUANTITY.match(value):
         raise LedgerUnavailable(f"ledger: {what}: expected a hex number, got {value!r:.80}")
-    return int(value, 16)
+    number = int(value, 16)
+    if number.bit_length() > bits:
+        raise LedgerUnavailable(f"ledger: {what}: expected at most {bits} bits, got {value}")
+    return number
 
 
 def data(value: object, what: str, size: int | None = None) -> bytes:

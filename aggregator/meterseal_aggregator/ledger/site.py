@@ -13,7 +13,7 @@ from meterseal.errors import ProtocolError
 from meterseal.ledger.header import ExtraData, Header
 from meterseal.ledger.keccak import keccak256
 from meterseal.ledger.slot import log_id
-from meterseal_aggregator.errors import LedgerMismatch
+from meterseal_aggregator.errors import LedgerMismatch, LedgerUnavailable
 from meterseal_aggregator.ledger import contract as calls
 from meterseal_aggregator.store import Sent
 
@@ -108,9 +108,13 @@ class Survey:
         """Read who seals blocks now, for the trust file; joined addresses, empty without seals."""
         if self._config.finality == "blocks":
             return b""
-        header = await self._node.header(await self._node.height())
+        raw = await self._node.header(await self._node.height())
         try:
-            extra = ExtraData.parse(Header.parse(header).extra_data, self._config.consensus)
+            header = Header.parse(raw)
+        except ProtocolError as error:
+            raise LedgerUnavailable(f"ledger {self._config.url}: no header: {error}") from error
+        try:
+            extra = ExtraData.parse(header.extra_data, self._config.consensus)
         except ProtocolError as error:
             raise LedgerMismatch(
                 f"ledger {self._config.url}: expected blocks sealed as "
