@@ -47,6 +47,8 @@ class Row:
     refused: bool = False
     scale_address: int | None = None
     scale: bytes = b""
+    minus_address: int | None = None
+    minus: bytes = b""
     model: int | None = None
 
 
@@ -114,7 +116,7 @@ def _value(file: str, index: int, table: dict[str, Any]) -> Row:
     label = f"{file} [[value]] {index + 1} {table.get('quantity')}"
     known = {
         "quantity", "function", "address", "type", "words", "value", "refused", "model",
-        "scale_address", "scale",
+        "scale_address", "scale", "minus_address", "minus",
     }  # fmt: skip
     assert set(table) <= known, f"{label}: unknown keys {set(table) - known}"
     return _sound(
@@ -128,6 +130,8 @@ def _value(file: str, index: int, table: dict[str, Any]) -> Row:
             refused=table.get("refused", False),
             scale_address=table.get("scale_address"),
             scale=bytes.fromhex(table.get("scale", "")),
+            minus_address=table.get("minus_address"),
+            minus=bytes.fromhex(table.get("minus", "")),
             model=table.get("model"),
             label=label,
         )
@@ -161,6 +165,8 @@ def image_of(row: Row) -> Image:
     _place(image, row.function, base + row.address, row.words)
     if row.scale_address is not None:
         _place(image, row.function, base + row.scale_address, row.scale)
+    if row.minus_address is not None:
+        _place(image, row.function, base + row.minus_address, row.minus)
     return image
 
 

@@ -1,7 +1,7 @@
 """Holding a register map against itself, and telling distinct maps apart.
 
 - No two quantities on one register, and each fits in a request, with its scale factor.
-- Only a counter wraps.
+- Only a counter wraps, and only what may be negative is a difference.
 - A production that leaves the terminals is said so by `direction`: nobody has to guess a sign.
 """
 
@@ -40,10 +40,11 @@ def check_map(top: Table, profile: Profile) -> None:
                 )
 
 
-def registers_of(point: Point) -> range:
+def registers_of(point: Point) -> list[int]:
     """List the addresses that a value takes, without its scale factor."""
-    first = point.field.address
-    return range(first, first + REGISTERS[point.field.word_type])
+    starts = [point.field.address] + ([] if point.minus is None else [point.minus])
+    registers = REGISTERS[point.field.word_type]
+    return [address for first in starts for address in range(first, first + registers)]
 
 
 def map_hash(points: Iterable[Point], models: Iterable[Model]) -> Hash:
@@ -64,13 +65,13 @@ def _line(point: Point) -> str:
     absent = ",".join(sorted(words.hex() for words in field.absent))
     return (
         f"{point.code} {field.function} {field.address} {field.word_type} {field.order} "
-        f"{point.factor} {point.scale} {point.wrap} {point.billing} {absent}"
+        f"{point.factor} {point.scale} {point.minus} {point.wrap} {point.billing} {absent}"
     )
 
 
 def _check_point(top: Table, profile: Profile, point: Point) -> None:
-    span = registers_of(point)
-    ends = (span.start, span.stop - 1)
+    taken = registers_of(point)
+    ends = (min(taken), max(taken))
     if point.scale is not None:
         ends = (min(ends[0], point.scale), max(ends[1], point.scale))
     registers = ends[1] - ends[0] + 1
@@ -85,6 +86,8 @@ def _check_point(top: Table, profile: Profile, point: Point) -> None:
         )
     if any(ends[0] < barrier <= ends[1] for barrier in profile.limits.barriers):
         top.fail(point.name, "no barrier within a value", f"registers {ends[0]} to {ends[1]}")
+    if point.minus is not None and not BY_CODE[point.code].signed:
+        top.fail(point.name, "minus_address with what may be negative only", "a counter")
     if point.wrap is not None and BY_CODE[point.code].signed:
         top.fail(point.name, "wrap with counters only", f"wrap = {point.wrap}")
 

@@ -87,6 +87,9 @@ def read_point(table: Table, name: str, defaults: Defaults, key: str = "address"
         factor=read_scale(table) * unit_factor(quantity.unit, unit) * read_sign(table),
         unit=unit,
         scale=read_address(table, f"scale_{key}", defaults) if table.has(f"scale_{key}") else None,
+        minus=read_address(table, "minus_address", defaults)
+        if table.has("minus_address")
+        else None,
         wrap=read_wrap(table),
         billing=read_billing(table, quantity),
     )

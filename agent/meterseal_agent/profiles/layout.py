@@ -116,7 +116,7 @@ class Layout:
             words = image.words(point.field)
             scale = None if point.scale is None else image.at(point.field, point.scale, 1)
             power = Fraction(1) if scale is None else power_of_ten(scale)
-            exact = _exact(point, words, power)
+            exact = _exact(point, image, power)
             values[point.code] = None if exact is None else _value(point, words, exact)
             if point.counts:
                 raw[point.code] = None if exact is None else words + (scale or b"")
@@ -207,8 +207,13 @@ def _check_fixed(fixed: Fixed, image: _Image) -> None:
         )
 
 
-def _exact(point: Point, words: bytes, power: Fraction | None) -> Fraction | None:
-    read = number(words, point.field.word_type, point.field.order, point.field.absent)
+def _exact(point: Point, image: _Image, power: Fraction | None) -> Fraction | None:
+    field = point.field
+    read = number(image.words(field), field.word_type, field.order, field.absent)
+    if point.minus is not None and read is not None:
+        words = image.at(field, point.minus, REGISTERS[field.word_type])
+        less = number(words, field.word_type, field.order, field.absent)
+        read = None if less is None else read - less
     return None if read is None or power is None else Fraction(read) * power * point.factor
 
 
@@ -234,9 +239,12 @@ def _value(point: Point, words: bytes, exact: Fraction) -> int:
 
 
 def span_of(point: Point) -> Span:
-    """List the registers that must come together: the value's, and its scale factor."""
+    """List the registers that must come together: the value's, and those it is made with."""
     field = point.field
-    first, end = field.address, field.address + REGISTERS[field.word_type]
+    registers = REGISTERS[field.word_type]
+    first, end = field.address, field.address + registers
+    if point.minus is not None:
+        first, end = min(first, point.minus), max(end, point.minus + registers)
     if point.scale is not None:
         first, end = min(first, point.scale), max(end, point.scale + 1)
     return Span(function=field.function, address=first, count=end - first)

@@ -62,6 +62,8 @@ class Point:
         code: The quantity (meterseal.quantities).
         factor: From the register's number to the quantity's unit: unit, scale and sign.
         scale: Address or offset of the scale factor (a power of ten), read with the value.
+        minus: Address of a number like this one that is subtracted from it: meters that tell
+            power of either direction apart, without a sign.
         wrap: Count at which the register begins again at 0, in the register's own units; None
             where it is not known to wrap in a lifetime.
         billing: A billing counter: its raw words go into the record.
@@ -73,6 +75,7 @@ class Point:
     factor: Fraction
     unit: str
     scale: int | None = None
+    minus: int | None = None
     wrap: int | None = None
     billing: bool = False
 

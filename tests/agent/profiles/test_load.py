@@ -149,6 +149,22 @@ def test_a_scale_factor_in_a_register_of_its_own_is_read_with_the_value() -> Non
     assert decoded.values == {24: 230_100}
 
 
+def test_power_in_two_registers_is_their_difference() -> None:
+    line = 'power_w = { address = 0x000C, unit = "W" }'
+    both = line.replace(" }", ', type = "u16", minus_address = 0x000E, absent = ["ffff"] }')
+    profile = parse_profile(GOOD.replace(line, both).encode(), HERE)
+    point = next(one for one in profile.points if one.name == "power_w")
+    layout = make_layout(1, [point], profile.limits)
+
+    (request,) = layout.requests
+    feed_in = layout.decode([bytes.fromhex("0005 0000 00ff 0000")])
+    silent = layout.decode([bytes.fromhex("0005 0000 ffff 0000")])
+
+    assert (request.address, request.count) == (0x000C, 4)
+    assert feed_in.values == {16: -250}
+    assert silent.values == {16: None}
+
+
 def test_maps_that_differ_in_name_only_hash_alike() -> None:
     first = parse_profile(GOOD.encode(), HERE)
     renamed = parse_profile(GOOD.replace("acme-m1", "b-m1").encode(), Path("b-m1.toml"))
@@ -184,6 +200,8 @@ def test_maps_that_differ_in_name_only_hash_alike() -> None:
         ("wrap = 65536", 'wrap = "many"', ("energy_total_wh", "wrap", "integer")),
         ("wrap = 65536", "wrap = 0", ("energy_total_wh", "wrap", "integer")),
         ('unit = "A" }', 'unit = "A", wrap = 10 }', ("current_l1_ma", "wrap", "counters")),
+        ('unit = "kWh", billing', 'unit = "kWh", minus_address = 90, billing', ("minus_address",)),
+        ('unit = "W" }', 'unit = "W", minus_address = 6 }', ("current_l1_ma", "register 6")),
         ('unit = "A" }', 'unit = "A", billing = true }', ("current_l1_ma", "billing", "Wh")),
         ('unit = "A" }', 'unit = "A", absent = ["ff"] }', ("current_l1_ma", "absent")),
         ('unit = "A" }', 'unit = "A", scale_address = 70 }', ("current_l1_ma", "60", "request")),

@@ -67,6 +67,9 @@ def changes(point: Point) -> Iterator[tuple[str, Point]]:
             yield f"type {other}", replace(point, field=replace(field, word_type=other))
     for times in (10, Fraction(1, 10), -1):
         yield f"scale times {times}", replace(point, factor=point.factor * times)
+    if point.minus is not None:
+        yield "no difference", replace(point, minus=None)
+        yield "another difference", replace(point, minus=point.minus + 1)
     if point.scale is not None:
         yield "no scale factor", replace(point, scale=None)
         yield "another scale factor", replace(point, scale=point.scale + 1)
