@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from meterseal.errors import MeterSealError
 from meterseal_agent import cli
+from meterseal_agent.scan import cli as scanning
 from meterseal_agent.store.receipts import STATES
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _EXIT_DEFECT = 70
 _EXAMPLES = """\
 examples:
   meterseal-agent init                        make the device key, print what enrolment needs
+  meterseal-agent scan --quick                find meters, say which models they are
   meterseal-agent run                         read, sign, store, publish, show
   meterseal-agent show                        newest records and how far they have come
   meterseal-agent profiles                    meters that can be read, and their sources
@@ -97,6 +99,9 @@ def _parser() -> _Parser:
     _what(export)
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
     _json(export).set_defaults(command=cli.export)
+    scan = commands.add_parser("scan", parents=[common], help="find meters and name their models")
+    scanning.arguments(scan)
+    scan.set_defaults(command=scanning.scan)
     profiles = commands.add_parser("profiles", parents=[common], help="meters that can be read")
     profiles.add_argument("--markdown", action="store_true", help="the document docs/meters.md")
     _json(profiles).set_defaults(command=cli.profiles)

@@ -1,0 +1,83 @@
+"""A port that counts how the requests of each length end: symptoms of the wires show there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meterseal_agent.bus.overheard import frames_in
+from meterseal_agent.errors import MeterError, MissingReplyError, WrongReplyError
+from meterseal_agent.scan.found import Tally
+
+if TYPE_CHECKING:
+    from meterseal_agent.bus.frame import Request
+    from meterseal_agent.bus.port import Port
+
+
+class Tap:
+    """Passes everything on to a port, and counts.
+
+    Args:
+        tallies: By the number of registers asked; shared with the report.
+    """
+
+    def __init__(self, port: Port, tallies: dict[int, Tally]) -> None:
+        self._port = port
+        self._tallies = tallies
+
+    async def open(self) -> None:
+        """Open the port anew."""
+        await self._port.open()
+
+    def close(self) -> None:
+        """Close the port."""
+        self._port.close()
+
+    def reset(self) -> None:
+        """Throw away whatever was received and not asked for."""
+        self._port.reset()
+
+    async def exchange(self, request: Request, timeout_s: float) -> bytes:
+        """Send one request, and count what comes of it.
+
+        A refusal is as short as a reply to one register, whatever was asked.
+        """
+        try:
+            words = await self._port.exchange(request, timeout_s)
+        except MeterError:
+            self._tally(1).whole += 1
+            raise
+        except (MissingReplyError, WrongReplyError):
+            # Nothing at all is silence; a whole frame that is not for us has other reasons.
+            if self._port.heard and not frames_in(self._port.heard):
+                self._tally(request.count).broken += 1
+            raise
+        self._tally(request.count).whole += 1
+        return words
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection stands."""
+        return self._port.alive
+
+    @property
+    def received(self) -> int:
+        """Bytes received since the last reply or reset, which nobody asked for."""
+        return self._port.received
+
+    @property
+    def heard(self) -> bytes:
+        """These bytes, as far as they are kept."""
+        return self._port.heard
+
+    @property
+    def warning(self) -> str:
+        """What is unsafe about how the port is found; empty if nothing."""
+        return self._port.warning
+
+    @property
+    def last_byte_s(self) -> float:
+        """Event-loop time at which the last byte left or arrived."""
+        return self._port.last_byte_s
+
+    def _tally(self, registers: int) -> Tally:
+        return self._tallies.setdefault(registers, Tally())
