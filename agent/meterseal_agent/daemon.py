@@ -31,6 +31,7 @@ from meterseal_agent.recorder import Recorder
 from meterseal_agent.sdnotify import Notifier
 from meterseal_agent.status import ClockView, Notice, StatusServer, StatusView
 from meterseal_agent.store.marker import Marker, boot_id
+from meterseal_agent.store.overdue import Overdue, overdue
 from meterseal_agent.store.schema import NOWHERE
 from meterseal_agent.store.store import Store
 from meterseal_agent.store.thread import StoreThread
@@ -116,6 +117,7 @@ class Agent:
             on_release=self._release,
         )
         self._record_view: RecordView | None = None  # owned by the view task
+        self._overdue = Overdue()  # owned by the view task
         self._turned = asyncio.Event()
 
     async def run(self) -> None:
@@ -171,16 +173,30 @@ class Agent:
             self._record_view = await self._thread.run(
                 picture.record_view, self._store.connection, self._store.tip, sent
             )
+            await self._look_for_overdue()
             turned, self._turned = self._turned, asyncio.Event()
             turned.set()
             await asyncio.sleep(_VIEW_EVERY_S)
+
+    async def _look_for_overdue(self) -> None:
+        if self._publisher is None or self._config.aggregator is None:
+            return
+        every_s = self._config.aggregator.anchor_every_s
+        self._overdue = await self._thread.run(
+            overdue,
+            self._store.connection,
+            self._time.now_ms(),
+            None if self._config.ledger is None else every_s,
+        )
+        self._publisher.tell(self._overdue)
 
     async def _watchdog(self, watchdog_s: float) -> None:
         """Pat systemd's watchdog for as long as rounds over the meters come to an end."""
         loop = asyncio.get_running_loop()
         stalled_s = max(_STALLED_MIN_S, _STALLED_ROUNDS * self._config.agent.read_every_s)
         while True:
-            if loop.time() - self._recorder.progress_s < stalled_s:
+            still_s = loop.time() - self._recorder.progress_s
+            if self._recorder.waiting or still_s < stalled_s:
                 self._notifier.alive()
             await asyncio.sleep(watchdog_s / 3)
 
@@ -206,16 +222,13 @@ class Agent:
         await self._turned.wait()
 
     def _notices(self) -> list[Notice]:
-        now_ms = self._time.now_ms()
+        """What a person should know, worst first."""
         trouble = self._recorder.trouble
-        found = [] if trouble is None else [Notice(since_ms=trouble[0], text=trouble[1])]
+        found = [] if trouble is None else [trouble]
         if self._publisher is not None:
-            found += [
-                Notice(since_ms=now_ms, text=text)
-                for text in (*self._publisher.inbox.alarms.values(), self._publisher.trouble)
-                if text
-            ]
-        return found
+            found += self._publisher.inbox.alarms.values()
+            found += [*self._overdue.notices, *self._publisher.troubles.all]
+        return [Notice(since_ms=since_ms, text=text) for since_ms, text in found]
 
 
 def _stop_on_signal() -> None:

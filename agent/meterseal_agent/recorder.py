@@ -13,8 +13,9 @@ import os
 from typing import TYPE_CHECKING
 
 from meterseal.interval import interval_start
-from meterseal.records import GapReason, Manifest
+from meterseal.records import GapReason, Manifest, RestoreReason
 from meterseal_agent.picture import Today, midnight_ms, openings_since
+from meterseal_agent.publish.answer import is_news
 from meterseal_agent.record import Memory, Moment, Planner
 from meterseal_agent.start import decide_start, reopening
 from meterseal_agent.store import trusted
@@ -42,6 +43,10 @@ _log = logging.getLogger(__name__)
 
 # Who a meter is takes several reads more than what it counts.
 _FIRST_ROUND_S = 5.0
+_WAITING = (
+    "Waiting for the aggregator: nothing is recorded, because this card's store is new and only "
+    "the aggregator knows where this device's chain ended. Check broker and enrolment."
+)
 
 
 class Recorder:
@@ -49,7 +54,8 @@ class Recorder:
 
     Attributes:
         today: Energy since midnight, for the page.
-        trouble: Since when nothing could be stored, and why; None while all is well.
+        trouble: Since when nothing is recorded, and why; None while all is well.
+        waiting: Nothing is recorded before the aggregator answers; that is no stall.
         progress_s: Loop time at which the last round came to its end.
     """
 
@@ -80,6 +86,7 @@ class Recorder:
         self._ahead: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.today = Today()
         self.trouble: tuple[int, str] | None = None
+        self.waiting = False
         self.progress_s = asyncio.get_running_loop().time()
 
     def note_ahead(self, answer: Answer) -> None:
@@ -102,7 +109,7 @@ class Recorder:
         self.today.begin(
             day_ms, await self._thread.run(openings_since, self._store.connection, day_ms)
         )
-        await self._begin(publisher)
+        await self._begin(publisher, on_ready)
         on_ready()
         boundary = False
         while True:
@@ -113,7 +120,13 @@ class Recorder:
             self.progress_s = asyncio.get_running_loop().time()
             boundary = await self._next_slot()
 
-    async def _begin(self, publisher: Publisher | None) -> None:
+    async def _begin(self, publisher: Publisher | None, on_ready: Callable[[], None]) -> None:
+        def wait() -> None:
+            # We are up, and nothing but an answer can get us further: no reason to start us again.
+            self.waiting, self.trouble = True, (self._time.now_ms(), _WAITING)
+            self._release()
+            on_ready()
+
         start = await decide_start(
             self._store,
             self._thread,
@@ -121,8 +134,11 @@ class Recorder:
             boot_id(),
             publisher=publisher,
             ahead=self._ahead,
+            on_wait=wait,
         )
-        if self._ahead.done():
+        self.waiting = False
+        if start.reopen is not None and start.reopen.reason is RestoreReason.AGGREGATOR_AHEAD:
+            # Followed; a proof that came since then stays, and is followed before the first round.
             self._ahead = asyncio.get_running_loop().create_future()
         manifest = self._manifest()
         await self._insist(lambda tip: self._planner.begin(tip, start, manifest, self._moment()))
@@ -130,8 +146,11 @@ class Recorder:
     async def _follow_answer(self) -> None:
         if not self._ahead.done():
             return
-        reopen = reopening(self._store, self._ahead.result())
+        answer = self._ahead.result()
         self._ahead = asyncio.get_running_loop().create_future()
+        if not is_news(answer, self._store.tip.head):
+            return
+        reopen = reopening(self._store, answer)
         memory, manifest = self._memory, self._manifest()
         await self._insist(
             lambda tip: self._planner.reopen(tip, reopen, manifest, self._moment(), memory)

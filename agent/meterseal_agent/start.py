@@ -1,5 +1,6 @@
 """How a run begins: whether this store is the newest, and behind what an epoch opens if not.
 
+- A proof that the aggregator is ahead counts before everything else, whenever it came.
 - A store proved newest by the marker, or born together with its key, starts at once; an answer
   that comes later is acted on when it comes.
 - Any other store waits for the aggregator's answer, for a bounded time; without one it opens an
@@ -20,6 +21,8 @@ from meterseal_agent.publish.answer import missing_between
 from meterseal_agent.record import Reopening, Start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meterseal_agent.publish.answer import Answer
     from meterseal_agent.publish.publisher import Publisher
     from meterseal_agent.store.marker import Marker
@@ -39,6 +42,7 @@ async def decide_start(  # noqa: PLR0913 -- each is asked one question
     *,
     publisher: Publisher | None,
     ahead: asyncio.Future[Answer],
+    on_wait: Callable[[], None],
     handshake_s: float = HANDSHAKE_S,
 ) -> Start:
     """Decide how this run begins.
@@ -50,26 +54,42 @@ async def decide_start(  # noqa: PLR0913 -- each is asked one question
         boot_id: The kernel's name of this boot.
         publisher: Where answers come from; None if nothing is published.
         ahead: Done when an answer has proved the aggregator ahead.
-        handshake_s: Longest wait for an answer.
+        on_wait: Called before a wait that only an answer ends.
+        handshake_s: Longest wait for an answer of a store that is not lost.
 
     Raises:
         StoreError: The store lost its chain and there is no aggregator to ask.
     """
     mark = marker.read()
     same_boot = mark is not None and mark.boot_id == boot_id
+    start = await _unless_ahead(
+        store, thread, publisher, same_boot=same_boot, on_wait=on_wait, handshake_s=handshake_s
+    )
+    if ahead.done():
+        return Start(same_boot=same_boot, reopen=reopening(store, ahead.result()))
+    return start
+
+
+async def _unless_ahead(  # noqa: PLR0913 -- as above
+    store: Store,
+    thread: StoreThread,
+    publisher: Publisher | None,
+    *,
+    same_boot: bool,
+    on_wait: Callable[[], None],
+    handshake_s: float,
+) -> Start:
     head = store.tip.head
     fault = await thread.run(store.lost_end)
     if head is None and store.born_with_key and fault is None:
         return Start(same_boot=False)
     if await thread.run(store.proved_newest):
         return Start(same_boot=True)
-    answered = await _answer(publisher, handshake_s, lost=head is None)
-    if ahead.done():
-        return Start(same_boot=same_boot, reopen=reopening(store, ahead.result()))
     if head is None:
+        await _answer(publisher, on_wait)
         _log.info("the aggregator holds nothing of this device: its chain begins")
         return Start(same_boot=False)
-    if answered and fault is None:
+    if await _answered_within(publisher, handshake_s) and fault is None:
         return Start(same_boot=same_boot)
     why = fault or "nobody could be asked whether this card is the newest"
     _log.warning("a new epoch begins: %s", why)
@@ -95,17 +115,23 @@ def reopening(store: Store, answer: Answer) -> Reopening:
     )
 
 
-async def _answer(publisher: Publisher | None, handshake_s: float, *, lost: bool) -> bool:
+async def _answer(publisher: Publisher | None, on_wait: Callable[[], None]) -> None:
     if publisher is None:
-        if lost:
-            message = (
-                "store: it was made later than its key, so a chain was lost, and there is no "
-                "[aggregator] to ask where it ended; restore the store, or use another data_dir"
-            )
-            raise StoreError(message)
+        message = (
+            "store: it was made later than its key, so a chain was lost, and there is no "
+            "[aggregator] to ask where it ended; restore the store, or use another data_dir"
+        )
+        raise StoreError(message)
+    if not publisher.first_answer.done():
+        on_wait()
+    await asyncio.shield(publisher.first_answer)
+
+
+async def _answered_within(publisher: Publisher | None, handshake_s: float) -> bool:
+    if publisher is None:
         return False
     try:
-        async with asyncio.timeout(None if lost else handshake_s):
+        async with asyncio.timeout(handshake_s):
             await asyncio.shield(publisher.first_answer)
     except TimeoutError:
         return False

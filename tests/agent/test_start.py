@@ -42,7 +42,12 @@ def bench(tmp_path: Path) -> Bench:
 
 
 async def begin(
-    bench: Bench, answer: Answer | None = None, *, online: bool = True, ahead: bool = False
+    bench: Bench,
+    answer: Answer | None = None,
+    *,
+    online: bool = True,
+    ahead: bool = False,
+    waits: list[bool] | None = None,
 ) -> Start:
     loop = asyncio.get_running_loop()
     first: asyncio.Future[Answer] = loop.create_future()
@@ -60,6 +65,7 @@ async def begin(
             str(bench.boot),
             publisher=cast("Publisher", Asked(first)) if online else None,
             ahead=proof,
+            on_wait=lambda: (waits if waits is not None else []).append(True),
             handshake_s=0.05,
         )
     finally:
@@ -73,7 +79,7 @@ def answer_with(bench: Bench, number: int) -> Answer:
         head_key=SmallLog().head_key.public,
         device=DEVICE,
         public=KEY.public,
-        nonce=bytes(16),
+        nonces=[bytes(16)],
     )
 
 
@@ -128,6 +134,29 @@ async def test_an_aggregator_that_is_ahead_is_followed(bench: Bench, tmp_path: P
     bench.turn_off()
 
 
+async def test_a_proof_of_ahead_counts_however_sure_the_store_is_of_itself(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """Goal: two cards with one key; the marker says newest, the aggregator holds more.
+
+    Method: the other card goes on in the same boot; its proof is there before the decision.
+    """
+    bench.turn_off()
+    other = Bench(folder=tmp_path / "other", connect=any_thread, now_ms=bench.now_ms)
+    shutil.copytree(bench.data, other.data, dirs_exist_ok=True)
+    shutil.copytree(bench.tmpfs, other.tmpfs, dirs_exist_ok=True)
+    other.released = list(bench.released)
+    other.turn_on()
+    other.read()
+    bench.open()
+    assert bench.store.proved_newest()
+
+    start = await begin(bench, answer_with(other, -1), ahead=True)
+
+    assert start.reopen is not None
+    assert start.reopen.reason is RestoreReason.AGGREGATOR_AHEAD
+
+
 async def test_a_chain_that_lost_its_end_opens_an_epoch_even_when_answered(bench: Bench) -> None:
     bench.store.connection.execute("DELETE FROM record WHERE place = 4")
     bench.turn_off()
@@ -148,8 +177,10 @@ async def test_a_lost_store_begins_anew_only_when_the_aggregator_holds_nothing(
 
     with pytest.raises(StoreError, match="made later than its key"):
         await begin(lost, online=False)
+    waits: list[bool] = []
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(begin(lost), 0.2)
+        await asyncio.wait_for(begin(lost, waits=waits), 0.2)
+    assert waits == [True]
     assert await begin(lost, Answer(asked=True, time_ms=NOW_MS)) == Start(same_boot=False)
 
 

@@ -93,13 +93,6 @@ def parse(text: str, source: Path, environ: Mapping[str, str] = os.environ) -> C
     top.done()
     if not meters:
         top.fail("[[meter]]", "at least one meter", "none", "Add a [[bus]] and a [[meter]].")
-    if config.mqtt is not None and config.aggregator is None:
-        top.fail(
-            "[mqtt]",
-            "an [aggregator] table beside it",
-            "nothing",
-            "Without its keys no receipt counts; `meterseal-aggregator trust` prints them.",
-        )
     return config
 
 

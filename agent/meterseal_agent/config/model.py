@@ -104,13 +104,20 @@ class WitnessConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AggregatorConfig:
-    """Table [aggregator]: the pins from which every receipt is judged."""
+    """Table [aggregator]: the pins from which every receipt is judged.
+
+    Attributes:
+        operator: The operator's own cosignature key, whose times convict a rollback.
+        anchor_every_s: How often the log is anchored; three times that is overdue.
+    """
 
     origin: str
     head_key: bytes
     log_key: str
     witnesses: tuple[WitnessConfig, ...] = ()
     quorum: int = 0
+    operator: str | None = None
+    anchor_every_s: int = 900
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PLAIN_PORT = 1883
 _TLS_PORT = 8883
+_WEEK_S = 7 * 86400
 _CHAIN_ID_MAX = (1 << 63) - 1
 
 
@@ -65,6 +66,8 @@ def read_aggregator(table: Table | None) -> AggregatorConfig | None:
         log_key=table.text("log_key"),
         witnesses=witnesses,
         quorum=table.integer("quorum", 0, len(witnesses), len(witnesses)),
+        operator=table.optional_text("operator"),
+        anchor_every_s=table.integer("anchor_every_s", 1, _WEEK_S, 900),
     )
     table.done()
     return config

@@ -16,6 +16,8 @@ from meterseal.types import Seq
 from meterseal_agent.tip import head_at
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from meterseal.chain import Head
     from meterseal.types import DeviceId, Hash, PublicKey
 
@@ -31,6 +33,7 @@ class Answer:
         hash: Its hash.
         head: The chain's head there.
         kept: Bytes to keep if it turns out that we do not hold that record.
+        due_ms: Until when all up to that record is promised to be logged.
     """
 
     asked: bool
@@ -39,10 +42,16 @@ class Answer:
     hash: Hash | None = None
     head: Head | None = None
     kept: tuple[bytes, ...] = ()
+    due_ms: int = 0
 
 
 def read_answer(
-    payload: bytes, *, head_key: PublicKey, device: DeviceId, public: PublicKey, nonce: bytes
+    payload: bytes,
+    *,
+    head_key: PublicKey,
+    device: DeviceId,
+    public: PublicKey,
+    nonces: Collection[bytes],
 ) -> Answer:
     """Check a head statement.
 
@@ -51,7 +60,7 @@ def read_answer(
         head_key: The acknowledgement key pinned in the configuration.
         device: Our id.
         public: Our record key.
-        nonce: That of our last hello.
+        nonces: Those of our hellos that no answer has used up.
 
     Raises:
         ProtocolError: It is not by the pinned key, not about us, or holds what we never signed.
@@ -59,7 +68,7 @@ def read_answer(
     statement = open_head(payload, head_key)
     if statement.device != device:
         raise ProtocolError(f"head: about device {statement.device.hex()}, we are {device.hex()}")
-    asked = statement.nonce == nonce
+    asked = statement.nonce in nonces
     if statement.last_record is None:
         return Answer(asked=asked, time_ms=statement.time)
     record = _ours(statement.last_record, device, public)
@@ -81,6 +90,7 @@ def read_answer(
         hash=hashed,
         head=head_at(record, hashed, light),
         kept=tuple(kept),
+        due_ms=statement.time + statement.longest_delay_ms,
     )
 
 
@@ -92,9 +102,16 @@ def proves_ahead(answer: Answer, ours: Head | None, *, held: bool) -> bool:
         ours: Our own head.
         held: Whether we hold the record that it names.
     """
-    if not answer.asked or held or answer.record is None:
+    return answer.asked and not held and is_news(answer, ours)
+
+
+def is_news(answer: Answer, ours: Head | None) -> bool:
+    """Tell whether a record that we do not hold calls for an epoch behind it.
+
+    One of an older epoch than ours does not: our restore has left that branch already.
+    """
+    if answer.record is None:
         return False
-    # A record of an older epoch than ours is no news: our restore has left that branch already.
     return ours is None or answer.record.epoch >= ours.epoch
 
 

@@ -18,10 +18,11 @@ from meterseal.topics import CheckpointTopic, Leaf, parse_topic
 from meterseal_agent.publish.answer import Answer, proves_ahead, read_answer
 from meterseal_agent.store import alarms, receipts
 from meterseal_agent.store.errors import OtherLog, StoreBusy, StoreFull
+from meterseal_agent.store.overdue import note_promise
 from meterseal_agent.store.schema import NOWHERE, Place, place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from meterseal_agent.publish.link import Message
     from meterseal_agent.publish.settings import Peer
@@ -34,8 +35,8 @@ _log = logging.getLogger(__name__)
 class Effects(Protocol):
     """What messages can cause; the publish task implements it."""
 
-    def nonce(self) -> bytes:
-        """The nonce of our last hello."""
+    def nonces(self) -> Collection[bytes]:
+        """The nonces of our hellos that no answer has used up."""
         ...
 
     def answered(self, answer: Answer, at: Place, *, ahead: bool) -> None:
@@ -69,7 +70,7 @@ class Inbox:
 
     Attributes:
         wrong: How many messages of each kind were refused.
-        alarms: Verdict to sentence, for the page, worst kinds only.
+        alarms: Verdict to since when (UTC milliseconds) and what, for the page.
     """
 
     peer: Peer
@@ -78,7 +79,13 @@ class Inbox:
     effects: Effects
     now_ms: Callable[[], int]
     wrong: Counter[str] = field(default_factory=Counter)
-    alarms: dict[str, str] = field(default_factory=dict)
+    alarms: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    async def recall(self) -> None:
+        """Take up the alarms of earlier runs: an offence is not over because we restarted."""
+        for one in await self.thread.run(alarms.stored, self.store.connection):
+            sentence = f"{one.verdict}: {one.detail}. {_REMEDY}"
+            self.alarms.setdefault(one.verdict, (one.at_ms, sentence))
 
     async def take(self, message: Message) -> None:
         """Handle one message.
@@ -124,7 +131,7 @@ class Inbox:
             head_key=self.peer.head_key,
             device=self.peer.device,
             public=self.peer.public,
-            nonce=self.effects.nonce(),
+            nonces=self.effects.nonces(),
         )
         if answer.record is None or answer.hash is None:
             self.effects.answered(answer, NOWHERE, ahead=False)
@@ -135,6 +142,8 @@ class Inbox:
         if ahead:
             for data in answer.kept:
                 await self.thread.run(self.store.keep_recovered, data)
+        if held:
+            await self.thread.run(note_promise, self.store, at, answer.due_ms)
         if held and answer.asked:
             await self.thread.run(receipts.note_stored, self.store, at, self.now_ms())
         if held or ahead:
@@ -142,10 +151,11 @@ class Inbox:
 
     def _reject(self, reject: Reject) -> None:
         if reject.code in {RejectCode.CONTRADICTS, RejectCode.FROZEN}:
-            self.alarms["DEVICE FORK"] = (
+            fork = (
                 "The aggregator holds two branches of this device's chain and has frozen it. "
                 "Was the card copied, or are two devices running? Tell your aggregator."
             )
+            self.alarms.setdefault("DEVICE FORK", (self.now_ms(), fork))
         _log.debug("record %s refused: %s", reject.hash.hex(), reject.code.name)
         self.effects.refused(reject.code)
 
@@ -193,12 +203,13 @@ class Inbox:
             raise
 
     async def _alarm(self, verdict: str, detail: str, ours: bytes, theirs: bytes) -> None:
-        _log.error("%s: %s; both notes are kept in the store", verdict, detail)
-        self.alarms[verdict] = f"{verdict}: {detail}"
+        _log.error("%s: %s; what convicts is kept in the store", verdict, detail)
+        self.alarms.setdefault(verdict, (self.now_ms(), f"{verdict}: {detail}. {_REMEDY}"))
         self.effects.alarmed()
         await self.thread.run(
             alarms.keep, self.store, verdict, detail, (ours, theirs), self.now_ms()
         )
 
 
+_REMEDY = "What convicts is kept: see `meterseal-agent show --alarms`"
 _VERDICTS = {"SplitView": "AGGREGATOR SPLIT VIEW", "Rollback": "AGGREGATOR ROLLBACK"}

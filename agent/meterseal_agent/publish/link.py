@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -64,6 +64,8 @@ class Link:
         self._connected.add_done_callback(_seen)
         self._lost: str | None = None
         self._unacknowledged: dict[int, asyncio.Future[None]] = {}
+        self._granted: asyncio.Future[tuple[bool, ...]] = self._loop.create_future()
+        self._granted.add_done_callback(_seen)
         self.dropped = 0
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -78,10 +80,14 @@ class Link:
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
         self._client = client
 
-    async def connect(self, subscriptions: tuple[str, ...]) -> None:
+    async def connect(self, subscriptions: tuple[str, ...]) -> tuple[str, ...]:
         """Connect, wait for the broker's consent, subscribe.
+
+        Returns:
+            The topics that the broker will not deliver to us.
 
         Raises:
             LinkError: With what stood in the way: name, port, TLS, password, refusal, silence.
@@ -96,13 +102,16 @@ class Link:
                 self._client.loop_start()
                 # nats answers MQTT 5 and amqtt a client certificate with silence: hence a timeout.
                 await self._connected
+                self._client.subscribe([(topic, _QOS) for topic in subscriptions])
+                granted = await self._granted
         except TimeoutError as error:
             message = f"{where}: no answer within {2 * _CONNECT_TIMEOUT_S:.0f} s"
             raise LinkError(message) from error
         except (OSError, ValueError) as error:
             message = f"{where}: cannot connect ({error})"
             raise LinkError(message) from error
-        self._client.subscribe([(topic, _QOS) for topic in subscriptions])
+        answers = zip(subscriptions, granted, strict=False)
+        return tuple(topic for topic, may in answers if not may)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> asyncio.Future[None]:
         """Hand a message to the broker; the future is done at its PUBACK, or fails with the link.
@@ -190,6 +199,16 @@ class Link:
     ) -> None:
         self._hand_over(self._acknowledge, mid)
 
+    def _on_subscribe(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        self._hand_over(self._grant, tuple(not reason.is_failure for reason in reasons))
+
     def _hand_over(self, call: Callable[..., None], *args: object) -> None:
         # The loop is closed when the process is ending; then there is nobody to tell.
         with contextlib.suppress(RuntimeError):
@@ -205,14 +224,17 @@ class Link:
         else:
             self._connected.set_result(None)
 
+    def _grant(self, granted: tuple[bool, ...]) -> None:
+        if not self._granted.done():
+            self._granted.set_result(granted)
+
     def _lose(self, reason: str) -> None:
         if self._lost is not None:
             return
         self._lost = reason
         self._stirred.set()
-        if not self._connected.done():
-            self._connected.set_exception(LinkError(reason))
-        for waiting in self._unacknowledged.values():
+        awaited: list[asyncio.Future[Any]] = [self._connected, self._granted]
+        for waiting in (*awaited, *self._unacknowledged.values()):
             if not waiting.done():
                 waiting.set_exception(LinkError(reason))
         self._unacknowledged.clear()
@@ -231,7 +253,7 @@ class Link:
             waiting.set_result(None)
 
 
-def _seen(done: asyncio.Future[None]) -> None:
+def _seen(done: asyncio.Future[Any]) -> None:
     if not done.cancelled():
         done.exception()
 

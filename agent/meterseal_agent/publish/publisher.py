@@ -1,9 +1,8 @@
 """The publish task: one connection after the other, each begun from what the store says.
 
-- Every connection says hello and takes the aggregator's answer; `answer` decides what it means.
+- `talk` decides when to say what, `outgoing` what to send next, `answer` what a head means; here
+  is what does it.
 - At most `_IN_FLIGHT_MAX` messages wait for the broker. A PUBACK frees a place and proves nothing.
-- What was sent and is not shown to be stored in time is asked about by another hello, and sent
-  again from where the answer says: a broker may acknowledge and forget.
 """
 
 from __future__ import annotations
@@ -11,22 +10,27 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meterseal.messages import Ask, Hello, RejectCode
+from meterseal.messages import Ask, Hello
 from meterseal.topics import TO_DEVICE, Leaf, checkpoint_topic, device_topic
 from meterseal.types import ZERO_HASH, Epoch, Seq
 from meterseal_agent.publish.inbox import Inbox
 from meterseal_agent.publish.link import Link, LinkError
 from meterseal_agent.publish.outgoing import Cursors
+from meterseal_agent.publish.talk import PROBE_EVERY_S, Talk
+from meterseal_agent.publish.troubles import Troubles
 from meterseal_agent.store import outbox, receipts, trusted
 from meterseal_agent.store.errors import OtherLog
+from meterseal_agent.store.overdue import Overdue
 from meterseal_agent.store.schema import NOWHERE, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from meterseal.messages import RejectCode
     from meterseal_agent.publish.answer import Answer
     from meterseal_agent.publish.backoff import Backoff
     from meterseal_agent.publish.settings import Peer
@@ -37,11 +41,8 @@ _log = logging.getLogger(__name__)
 
 _IN_FLIGHT_MAX = 8
 _INBOUND_BYTES_MAX = 1 << 20
-_SILENCE_S = 60.0
-_PROBE_EVERY_S = 5.0
-_PAUSE_FIRST_S = 2.0
-_PAUSE_LAST_S = 300.0
 _NONCE_BYTES = 16
+_NONCES_MAX = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +72,7 @@ class Publisher:
 
     Attributes:
         connected: A connection is up.
-        trouble: Why there is none, in one sentence; empty while connected.
+        troubles: What a person should know, for the page.
         stored: All up to here is durable at the aggregator, by its signed word.
         first_answer: The first answer to a hello of this run.
     """
@@ -81,16 +82,16 @@ class Publisher:
         self._peer = parts.peer
         self._newest = NOWHERE
         self._stirred = asyncio.Event()
-        self._cursors = Cursors(again=[])
-        self._nonce = b""
+        self._cursors = Cursors()
+        self._talk = Talk()
+        self._nonces: deque[bytes] = deque(maxlen=_NONCES_MAX)
         self._link: Link | None = None
-        self._enrolled = asyncio.Event()
-        self._enrolled.set()
-        self._pause_s = _PAUSE_FIRST_S
-        self._progress_s = 0.0
-        self._probed = False
+        self._running = asyncio.Event()
+        self._running.set()
+        self._overdue = Overdue()
         self.connected = False
-        self.trouble = "not connected yet"
+        self.troubles = Troubles(now_ms=parts.now_ms)
+        self.troubles.note("connection", "Not connected to the broker yet")
         self.stored = NOWHERE
         self.first_answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.inbox = Inbox(
@@ -114,16 +115,20 @@ class Publisher:
     async def run(self) -> None:
         """Connect, serve, wait, again; until cancelled."""
         clock = asyncio.get_running_loop().time
+        await self.inbox.recall()
         await self._check_log()
         while True:
             link = self._new_link()
             began_s = clock()
             try:
-                await link.connect(self._subscriptions())
+                refused = await link.connect(self._subscriptions())
                 began_s = clock()
+                self.troubles.note("subscription", _refusal(refused))
                 await self._serve(link)
             except* LinkError as errors:
-                self._note_trouble(f"{errors.exceptions[0]}; readings are kept and sent later")
+                lost = f"{errors.exceptions[0]}; readings are kept and sent later"
+                self.troubles.note("connection", lost)
+                self._parts.on_change()
             finally:
                 self._link, self.connected = None, False
                 await link.close()
@@ -137,7 +142,8 @@ class Publisher:
                 trusted.load_trusted, self._parts.store.connection, self._peer.policy
             )
         except OtherLog as error:
-            self._note_trouble(f"Nothing is published: {error}")
+            self.troubles.note("connection", f"Nothing is published: {error}")
+            self._parts.on_change()
             await asyncio.Event().wait()
 
     async def _serve(self, link: Link) -> None:
@@ -145,10 +151,12 @@ class Publisher:
         at = await thread.run(receipts.frontier, store.connection)
         self.stored = at.stored
         self._cursors = Cursors.begin(at.stored, self._newest)
-        self._link, self.connected, self.trouble = link, True, ""
+        self._link, self.connected = link, True
+        self.troubles.note("connection", "")
         self._parts.on_change()
         _log.info("connected to broker %s:%d", self._peer.mqtt.host, self._peer.mqtt.port)
         self._say_status(link, online=True)
+        self._talk.begin(asyncio.get_running_loop().time())
         await self._hello(link)
         try:
             async with asyncio.TaskGroup() as group:
@@ -168,7 +176,7 @@ class Publisher:
         free = asyncio.Semaphore(_IN_FLIGHT_MAX)
         topic = device_topic(self._peer.device, Leaf.RECORD)
         while True:
-            await self._enrolled.wait()
+            await self._running.wait()
             self._stirred.clear()
             span = self._cursors.next(self._newest)
             if span is None:
@@ -195,17 +203,15 @@ class Publisher:
             acknowledged.add_done_callback(lambda done: _release(done, free, self._acknowledged))
 
     async def _probe(self, link: Link) -> None:
-        """Ask where the aggregator stands when nothing shows that it has what we sent."""
+        """Say what is due, as `talk` decides."""
         clock = asyncio.get_running_loop().time
-        self._progress_s = clock()
         await self._ask_if_behind(link)
         while True:
-            await asyncio.sleep(_PROBE_EVERY_S)
-            if clock() - self._progress_s > _SILENCE_S:
-                self._progress_s = clock()
-                self._probed = self._cursors.reached > self.stored
-                if self._probed:
-                    await self._hello(link)
+            await asyncio.sleep(PROBE_EVERY_S)
+            due = self._talk.due(clock(), behind=self._cursors.reached > self.stored)
+            if due.hello:
+                await self._hello(link)
+            if due.ask:
                 await self._ask_if_behind(link)
 
     async def _ask_if_behind(self, link: Link) -> None:
@@ -217,11 +223,12 @@ class Publisher:
             link.publish(device_topic(self._peer.device, Leaf.ASK), Ask(size=size).encode())
 
     async def _hello(self, link: Link) -> None:
-        self._nonce = self._parts.randomness(_NONCE_BYTES)
+        nonce = self._parts.randomness(_NONCE_BYTES)
+        self._nonces.append(nonce)
         head = self._parts.store.tip.head
         pointer = await self._parts.thread.run(trusted.pointer, self._parts.store.connection)
         hello = Hello(
-            nonce=self._nonce,
+            nonce=nonce,
             boot_nonce=self._parts.boot_nonce,
             epoch=Epoch(0) if head is None else head.epoch,
             seq=Seq(0) if head is None else head.seq,
@@ -233,52 +240,45 @@ class Publisher:
 
     # What messages cause (`inbox.Effects`).
 
-    def nonce(self) -> bytes:
-        """The nonce of our last hello."""
-        return self._nonce
+    def nonces(self) -> Collection[bytes]:
+        """The nonces of our hellos that no answer has used up."""
+        return self._nonces
 
     def answered(self, answer: Answer, at: Place, *, ahead: bool) -> None:
         """A checked head: move the cursors, and tell the daemon what it proves."""
+        again = False
+        if answer.asked:
+            # Used up: a broker that says it once more says nothing.
+            self._nonces.clear()
+            again = self._talk.answer(behind_stored=at < self.stored)
         if ahead:
             self._parts.on_ahead(answer)
-        elif answer.asked and (self._probed or at < self.stored):
-            # The answer to a probe, or an aggregator that lost what it had: send from there again.
+        elif again:
             self.stored = at
             self._cursors.rewind(at, self._newest)
         else:
+            if at > self.stored:
+                self._talk.taken()
             self.stored = max(self.stored, at)
             self._cursors.stored(at)
-        if answer.asked:
-            self._probed = False
-            if not self.first_answer.done():
-                self.first_answer.set_result(answer)
+        if answer.asked and not self.first_answer.done():
+            self.first_answer.set_result(answer)
         self._made_progress()
 
     def wanted(self, ranges: list[tuple[Place, Place]]) -> None:
         """Queue ranges; the cursors drop what is on its way already."""
-        for behind, until in ranges:
-            self._cursors.want(behind, min(until, self._newest))
-        self._stirred.set()
+        if self._talk.grant(asyncio.get_running_loop().time()):
+            self._cursors.want((behind, min(until, self._newest)) for behind, until in ranges)
+            self._stirred.set()
 
     def refused(self, code: RejectCode) -> None:
         """Pause where sending on is pointless, then try again from what is stored."""
-        if code is RejectCode.NOT_ENROLLED:
-            text = (
-                "this device is not enrolled; give `meterseal-agent init --json` to your aggregator"
-            )
-        elif code is RejectCode.TOO_FAR_AHEAD:
-            text = "the aggregator lacks earlier records; they are sent again"
-        else:
-            self._parts.on_change()
-            return
-        if self._enrolled.is_set():
-            self._enrolled.clear()
-            if self.trouble != text:
-                _log.warning("%s", text)
-            self.trouble = text
-            asyncio.get_running_loop().call_later(self._pause_s, self._resume)
-            self._pause_s = min(2 * self._pause_s, _PAUSE_LAST_S)
-            self._parts.on_change()
+        pause_s = self._talk.refuse(code)
+        if pause_s is not None:
+            self._running.clear()
+            asyncio.get_running_loop().call_later(pause_s, self._resume)
+        self.troubles.note("refusal", self._talk.trouble)
+        self._parts.on_change()
 
     def moved(self) -> None:
         """A receipt was committed."""
@@ -294,15 +294,21 @@ class Publisher:
         """An offence was found; the page shows it."""
         self._parts.on_change()
 
+    def tell(self, overdue: Overdue) -> None:
+        """Say on the broker what is overdue, too: who runs a fleet watches there."""
+        changed, self._overdue = overdue != self._overdue, overdue
+        if changed and self._link is not None:
+            self._say_status(self._link, online=True)
+
     def _resume(self) -> None:
         self._cursors.rewind(self.stored, self._newest)
-        self._enrolled.set()
+        self._talk.resume()
+        self._running.set()
         self._stirred.set()
 
     def _made_progress(self) -> None:
-        self._progress_s = asyncio.get_running_loop().time()
-        if self._enrolled.is_set():
-            self._pause_s, self.trouble = _PAUSE_FIRST_S, ""
+        self._talk.progress(asyncio.get_running_loop().time())
+        self.troubles.note("refusal", self._talk.trouble)
         self._stirred.set()
         self._parts.on_change()
 
@@ -310,7 +316,7 @@ class Publisher:
         self._parts.on_change()
 
     def _new_link(self) -> Link:
-        will = (device_topic(self._peer.device, Leaf.STATUS), _status(online=False))
+        will = (device_topic(self._peer.device, Leaf.STATUS), _status(None))
         return Link(self._peer.mqtt, self._peer.device.hex(), will, _INBOUND_BYTES_MAX)
 
     def _subscriptions(self) -> tuple[str, ...]:
@@ -319,17 +325,25 @@ class Publisher:
 
     def _say_status(self, link: Link, *, online: bool) -> None:
         topic = device_topic(self._peer.device, Leaf.STATUS)
-        link.publish(topic, _status(online=online), retain=True)
-
-    def _note_trouble(self, trouble: str) -> None:
-        if self.trouble != trouble:
-            _log.warning("%s", trouble)
-        self.trouble = trouble
-        self._parts.on_change()
+        link.publish(topic, _status(self._overdue if online else None), retain=True)
 
 
-def _status(*, online: bool) -> bytes:
-    return json.dumps({"online": online}).encode()
+def _status(overdue: Overdue | None) -> bytes:
+    """What the status topic says; None for offline."""
+    if overdue is None:
+        return json.dumps({"online": False}).encode()
+    late = {"log_overdue_since_ms": overdue.log_ms, "anchor_overdue_since_ms": overdue.anchor_ms}
+    known = {name: since_ms for name, since_ms in late.items() if since_ms is not None}
+    return json.dumps({"online": True, **known}).encode()
+
+
+def _refusal(topics: tuple[str, ...]) -> str:
+    if not topics:
+        return ""
+    return (
+        f"the broker will not deliver {', '.join(topics)}; allow this device's user to subscribe "
+        "to it, else nothing is ever shown to be stored"
+    )
 
 
 def _release(

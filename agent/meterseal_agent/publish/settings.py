@@ -42,10 +42,17 @@ def peer_of(config: Config, device: DeviceId, public: PublicKey) -> Peer | None:
     """Build the peer from the configuration; None where nothing is to be published.
 
     Raises:
-        ConfigError: A verifier key is none, or the quorum cannot be met.
+        ConfigError: A verifier key is none, or the quorum cannot be met, or [mqtt] stands alone.
     """
-    if config.mqtt is None or config.aggregator is None:
+    if config.mqtt is None:
         return None
+    if config.aggregator is None:
+        # `init` does without: who enrols a device needs its key before there are pins to copy.
+        message = (
+            f"{config.source}: [mqtt]: expected an [aggregator] table beside it, got nothing. "
+            "Without its keys no receipt counts; `meterseal-aggregator trust` prints them."
+        )
+        raise ConfigError(message)
     return Peer(
         mqtt=config.mqtt,
         device=device,
@@ -72,6 +79,7 @@ def log_policy(aggregator: AggregatorConfig, config: Config) -> LogPolicy:
                 for each in aggregator.witnesses
             ),
             quorum=aggregator.quorum,
+            operator=None if aggregator.operator is None else Verifier.parse(aggregator.operator),
         )
     except ProtocolError as error:
         message = (

@@ -167,9 +167,11 @@ def test_a_wrong_pin_is_refused(old: str, new: str, word: str) -> None:
         parse(GOOD + PEERS.replace(old, new, 1), HERE)
 
 
-def test_a_broker_without_an_aggregators_keys_is_refused() -> None:
-    with pytest.raises(ConfigError, match="aggregator"):
-        parse(GOOD + '[mqtt]\nhost = "broker"\n', HERE)
+def test_a_file_with_a_broker_and_no_aggregator_yet_is_read_so_that_init_works() -> None:
+    config = parse(GOOD + '[mqtt]\nhost = "broker"\n', HERE)
+
+    assert config.mqtt is not None
+    assert config.aggregator is None
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:

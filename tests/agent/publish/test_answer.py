@@ -37,7 +37,7 @@ def read(payload: bytes) -> Answer:
         head_key=SmallLog().head_key.public,
         device=DEVICE,
         public=KEY.public,
-        nonce=NONCE,
+        nonces=[NONCE],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from meterseal_agent.publish.backoff import Backoff
 from meterseal_agent.publish.publisher import Parts, Publisher
 from meterseal_agent.publish.settings import Peer
 from meterseal_agent.store import receipts
+from meterseal_agent.store.overdue import Overdue
 from meterseal_agent.store.schema import place
 from meterseal_agent.store.thread import StoreThread
 from support.device import DEVICE, KEY, Bench, any_thread
@@ -231,6 +233,58 @@ async def test_an_answer_moves_stored_and_ends_the_handshake(
         assert receipts.frontier(bench.store.connection).stored == 8
 
 
+async def test_a_hello_whose_answer_was_lost_is_said_again(
+    bench: Bench, mosquitto: Mosquitto
+) -> None:
+    async with talking(bench, mosquitto) as talk:
+        await talk.aggregator.until(lambda: len(talk.aggregator.of(Leaf.HELLO)) == 2)
+
+        hello = Hello.decode(talk.aggregator.of(Leaf.HELLO)[1])
+        head = talk.log.head(DEVICE, signed(bench)[1], nonce=hello.nonce)
+        talk.aggregator.say(Leaf.HEAD, head)
+        await talk.publisher.first_answer
+
+
+async def test_an_answer_that_a_broker_says_again_moves_nothing(
+    bench: Bench, mosquitto: Mosquitto
+) -> None:
+    async with talking(bench, mosquitto) as talk:
+        hello = await talk.hello()
+        await talk.aggregator.until(lambda: len(talk.aggregator.records) == 11)
+        old = talk.log.head(DEVICE, signed(bench)[1], nonce=hello.nonce)
+        talk.aggregator.say(Leaf.HEAD, old)
+        await talk.publisher.first_answer
+        talk.aggregator.say(Leaf.HEAD, talk.log.head(DEVICE, signed(bench)[8]))
+        await talk.until(lambda: talk.publisher.stored == 8)
+
+        for _ in range(5):
+            talk.aggregator.say(Leaf.HEAD, old)
+        # What is asked for behind them shows that they were read and left without effect.
+        want = Want(ranges=((Epoch(0), Seq(2), Seq(2)),))
+        talk.aggregator.say(Leaf.WANT, want.encode())
+        await talk.aggregator.until(lambda: len(talk.aggregator.records) > 11)
+
+        assert talk.aggregator.records[11:] == [signed(bench)[2]]
+        assert talk.publisher.stored == 8
+
+
+async def test_what_is_overdue_is_said_on_the_status_topic(
+    bench: Bench, mosquitto: Mosquitto
+) -> None:
+    async with talking(bench, mosquitto) as talk:
+        await talk.hello()
+        talk.publisher.tell(Overdue(log_ms=1, anchor_ms=2))
+        talk.publisher.tell(Overdue(log_ms=1, anchor_ms=2))
+        talk.publisher.tell(Overdue())
+        await talk.aggregator.until(lambda: len(talk.aggregator.of(Leaf.STATUS)) == 3)
+
+        assert [json.loads(said) for said in talk.aggregator.of(Leaf.STATUS)] == [
+            {"online": True},
+            {"online": True, "log_overdue_since_ms": 1, "anchor_overdue_since_ms": 2},
+            {"online": True},
+        ]
+
+
 async def test_a_record_that_we_do_not_hold_in_an_answer_proves_the_aggregator_ahead(
     bench: Bench, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
@@ -334,7 +388,7 @@ async def test_a_device_that_is_given_another_log_publishes_nothing_and_says_so(
     receipts.accept(bench.store, log.receipt(), log.policy(), log.ledger_policy, NOW_MS)
     other = replace(log.policy(), log=replace(log.log, key=KEY).verifier)
     async with talking(bench, mosquitto, policy=other) as talk:
-        await talk.until(lambda: "follows one log for life" in talk.publisher.trouble)
+        await talk.until(lambda: "follows one log for life" in str(talk.publisher.troubles))
 
         assert not talk.publisher.connected
         bench.read()  # and signs on
@@ -380,7 +434,7 @@ async def test_a_device_that_is_not_enrolled_waits_and_tries_again(
 
         for _ in range(5):
             talk.aggregator.say(Leaf.REJECT, reject.encode())
-        await talk.until(lambda: "not enrolled" in talk.publisher.trouble)
+        await talk.until(lambda: "not enrolled" in str(talk.publisher.troubles))
         await talk.aggregator.until(lambda: len(talk.aggregator.records) == 22)
 
         assert talk.aggregator.records[11:] == signed(bench)
@@ -422,7 +476,7 @@ async def test_an_absent_broker_is_tried_again_and_said_once(
         await talk.until(lambda: talk.publisher.connected)
         mosquitto.stop()
         await talk.until(lambda: not talk.publisher.connected)
-        await talk.until(lambda: "cannot connect" in talk.publisher.trouble)
+        await talk.until(lambda: "cannot connect" in str(talk.publisher.troubles))
         mosquitto.start()
 
         await talk.until(lambda: talk.publisher.connected)
