@@ -288,7 +288,7 @@ FRAMES = [
     ("sma16972-stp-byd", "sma-inverter"),
 ]
 # How the sets name a decoded number; "scaled" is in the document's unit, the others are raw.
-PRINTED = ("float32", "scaled", "int32", "uint64")
+PRINTED = ("float32", "scaled", "int32", "u32", "uint64")
 
 
 def words_in(reply: bytes, transport: str) -> bytes:
