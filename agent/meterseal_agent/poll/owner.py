@@ -122,7 +122,6 @@ class BusOwner:
             for index in self._readers
             if index not in asked
         ]
-        took_s: dict[int, float] = {}
         unreached = []
         for index in asked:
             begun_one_s = asyncio.get_running_loop().time()
@@ -132,10 +131,10 @@ class BusOwner:
                 unreached.append(index)
                 message = f"{self._readers[index].meter.where}: {error}"
                 outcomes.append(_failed(index, MeterState.TIMEOUT, message))
-            took_s[index] = asyncio.get_running_loop().time() - begun_one_s
-            self._judge(outcomes[-1], took_s[index], reached=index not in unreached)
+            took_s = asyncio.get_running_loop().time() - begun_one_s
+            self._judge(outcomes[-1], took_s, reached=index not in unreached)
         self._unreached = tuple(unreached)
-        self._judge_slow(took_s, begun_s)
+        self._judge_slow(asked, begun_s)
         return tuple(outcomes)
 
     def _order(self, now_s: float) -> tuple[int, ...]:
@@ -168,13 +167,13 @@ class BusOwner:
         now_s = asyncio.get_running_loop().time()
         self._quarantine.silent(outcome.meter, outcome.message, now_s, cost_s)
 
-    def _judge_slow(self, took_s: dict[int, float], begun_s: float) -> None:
+    def _judge_slow(self, asked: Sequence[int], begun_s: float) -> None:
         """Let those rest whose replies take so long that the rounds do not fit their period."""
         now_s = asyncio.get_running_loop().time()
         if self._every_s is None or now_s - begun_s <= self._every_s:
             return
         share_s = self._every_s / len(self._readers)
-        for index, seconds in took_s.items():
+        for index in asked:
             # By what was learned of its replies: the time that a go took may be another's fault.
             budget = self._readers[index].budget()
             if budget.values_s > max(share_s, _SLOW * budget.prompt_s):
@@ -183,7 +182,7 @@ class BusOwner:
                     f"{budget.prompt_s:.1f} s, it takes {budget.values_s:.1f} s: the rounds no "
                     f"longer fit {self._every_s:g} s, so it is read less often than the others"
                 )
-                self._quarantine.slow(index, message, now_s, seconds)
+                self._quarantine.slow(index, message, now_s, budget.values_s + 2 * budget.proof_s)
 
 
 def _failed(index: int, state: MeterState, message: str) -> Outcome:
