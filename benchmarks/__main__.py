@@ -35,7 +35,7 @@ def table(rows: list[Row], load: float) -> str:
     lines = [head]
     for row in rows:
         goal = "" if row.goal_limit is None else f"{row.goal_of} {row.goal_op} {row.goal_limit:g}"
-        verdict = "" if not goal else "holds" if row.holds else "MISSED"
+        verdict = row.note or ("" if not goal else "holds" if row.holds else "MISSED")
         numbers = (f"{row.value:.4g}", row.unit, row.reference, f"{row.reference_value:.4g}")
         lines.append((row.figure, *numbers, f"{row.ratio:.3f}", goal, verdict))
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
