@@ -62,11 +62,13 @@ class Close:
         end: Its end; None: where its last record stands, which makes it partial.
         checkpoint: The last checkpoint that was verified.
         states: The meters' states at the close, where no reading tells them.
+        highest_wh: Most energy that flows through a meter in an interval, by its index.
     """
 
     end: UnixMs | None
     checkpoint: CheckpointPointer | None = None
     states: Mapping[int, MeterState] = field(default_factory=dict)
+    highest_wh: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,7 +162,8 @@ def _interval(tip: Tip, close: Close, stamp: Stamp) -> Interval:
             closing=closing.get(meter),
             clocks=tip.clocks,
             state=states.get(meter, MeterState.NOT_PRESENT),
-            flags=RowFlag.METER_EXCHANGED if meter in tip.exchanged else RowFlag(0),
+            flags=_flags(tip, meter),
+            highest_wh=close.highest_wh.get(meter),
         )
         for meter, identity in enumerate(manifest.meters)
     )
@@ -175,6 +178,11 @@ def _interval(tip: Tip, close: Close, stamp: Stamp) -> Interval:
         flags=Interval.PARTIAL if tip.late or close.end is None else 0,
         rows=rows,
     )
+
+
+def _flags(tip: Tip, meter: int) -> RowFlag:
+    exchanged = RowFlag.METER_EXCHANGED if meter in tip.exchanged else RowFlag(0)
+    return exchanged | tip.flagged.get(meter, RowFlag(0))
 
 
 def _states(record: Record) -> dict[int, MeterState]:

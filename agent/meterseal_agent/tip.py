@@ -14,17 +14,22 @@ from meterseal.errors import ChainError
 from meterseal.interval import Registers, boundary_registers, interval_start
 from meterseal.records import (
     Clock,
+    Event,
     Interval,
     Light,
     Manifest,
     Record,
     Restore,
+    RowFlag,
     meter_id,
 )
 from meterseal.types import ZERO_HASH, DeviceId, Hash, Seq, UnixMs
+from meterseal_agent.alarm import row_flags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from meterseal.records import Body
 
 _FIRST = Seq(0)
 
@@ -45,6 +50,7 @@ class Tip:
         late: The open interval was begun after its boundary window: it will be partial.
         clocks: Clock states of the open interval's records.
         exchanged: Meters whose identity changed within the open interval.
+        flagged: What events of the open interval say against the counters of a meter.
     """
 
     device: DeviceId
@@ -59,6 +65,7 @@ class Tip:
     late: bool = False
     clocks: frozenset[Clock] = frozenset()
     exchanged: frozenset[int] = frozenset()
+    flagged: Mapping[int, RowFlag] = field(default_factory=dict)
 
     @property
     def end(self) -> UnixMs | None:
@@ -181,8 +188,14 @@ def _with_leaf(tip: Tip, record: Record, hashed: Hash) -> Tip:
             late=record.time > start + manifest.tolerance_ms,
             clocks=frozenset(),
             exchanged=frozenset(),
+            flagged={},
         )
-    return replace(tip, leaves=(*tip.leaves, hashed), clocks=tip.clocks | {record.clock})
+    return replace(
+        tip,
+        leaves=(*tip.leaves, hashed),
+        clocks=tip.clocks | {record.clock},
+        flagged=_flagged(tip.flagged, record.body),
+    )
 
 
 def _after_interval(tip: Tip, body: Interval, before: Record | None) -> Tip:
@@ -195,6 +208,7 @@ def _after_interval(tip: Tip, body: Interval, before: Record | None) -> Tip:
         late=False,
         clocks=frozenset(),
         exchanged=frozenset(),
+        flagged={},
     )
     if tip.manifest is None or body.end - body.start != tip.manifest.interval_s * 1000:
         return tip
@@ -210,3 +224,11 @@ def _exchanged(before: Manifest | None, after: Manifest) -> frozenset[int]:
     old = dict(enumerate(map(meter_id, before.meters)))
     new = dict(enumerate(map(meter_id, after.meters)))
     return frozenset(m for m in old.keys() | new.keys() if old.get(m) != new.get(m))
+
+
+def _flagged(before: Mapping[int, RowFlag], body: Body) -> Mapping[int, RowFlag]:
+    found = row_flags(body) if isinstance(body, Event) else None
+    if found is None:
+        return before
+    meter, flags = found
+    return {**before, meter: before.get(meter, RowFlag(0)) | flags}

@@ -17,6 +17,7 @@ _UNIT_MAX = 247
 _TCP_UNIT_MAX = 255
 _REGISTER_MAX = 0xFFFF
 _METERS_MAX = 64
+_RATED_MAX_W = 1_000_000_000
 _BAUDS = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 _KINDS = ("rtu", "tcp", "rtu-over-tcp")
 
@@ -125,6 +126,7 @@ def _read_meter(table: Table, lines: dict[str, SerialLine | TcpLine]) -> MeterCo
         registers=_registers(table),
         quantities=_quantities(table),
         models=_models(table),
+        rated_w=table.integer("rated_w", 1, _RATED_MAX_W) if table.has("rated_w") else None,
     )
     table.done()
     return meter

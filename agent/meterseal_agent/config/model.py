@@ -60,6 +60,7 @@ class MeterConfig:
         registers: Register addresses that replace the profile's, by quantity name.
         quantities: The quantities to read, or None for all that the profile has.
         models: SunSpec: address of the id register of each model, instead of discovery.
+        rated_w: Most power that the meter can carry; None to assume what its profile suggests.
     """
 
     name: str
@@ -72,6 +73,7 @@ class MeterConfig:
     registers: Mapping[str, int] = field(default_factory=dict)
     quantities: tuple[str, ...] | None = None
     models: Mapping[int, int] = field(default_factory=dict)
+    rated_w: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

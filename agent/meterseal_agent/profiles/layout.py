@@ -45,8 +45,8 @@ class Counter:
 
     Attributes:
         count: The value before it is rounded.
-        step: What one count of the register is worth, with the scale factor that was read; of a
-            float, what one of its units is worth.
+        step: What one count of the register is worth, with the scale factor that was read; 0 for a
+            float, which does not say.
         wrap: Width at which the register begins again at 0; None if it is not known to.
     """
 
@@ -221,7 +221,7 @@ def _counter(point: Point, exact: Fraction, power: Fraction) -> Counter:
     width = point.wrap_width
     return Counter(
         count=exact,
-        step=abs(point.factor) * power,
+        step=abs(point.factor) * power if point.field.word_type[0] != "f" else Fraction(0),
         wrap=None if width is None else width * power,
     )
 
