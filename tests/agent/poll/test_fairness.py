@@ -11,7 +11,7 @@ from meterseal.records import MeterState
 from meterseal_agent.config import parse
 from meterseal_agent.poll import Poller
 from meterseal_agent.poll.build import build_readers
-from meterseal_simulator.faults import Dead, Echo, Late, SecondMaster, Trigger, overheard
+from meterseal_simulator.faults import Dead, Echo, Late, SecondMaster, Trigger, Unplug, overheard
 from meterseal_simulator.registers import RegisterSlave, f32, place, u32
 from support.wire import (
     SDM630_TRUTH,
@@ -208,3 +208,22 @@ async def test_periods_that_a_round_took_from_others_are_counted(tmp_path: Path)
 
     assert first >= 2
     assert poller_of_one.overruns == 0
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 5])
+async def test_a_plug_that_is_pulled_at_any_request_is_survived(tmp_path: Path, after: int) -> None:
+    """The port comes back under its name as another terminal, as ttyUSB1 for ttyUSB0."""
+    with serial_wire(tmp_path, {1: sdm630()}) as (port, bus):
+        first = port.resolve()
+        bus.faults.arm(Unplug(absent_s=0.3), Trigger(after=after))
+        async with running(poller_of(serial_bus(port), meter(PROFILE, FEW))) as poller:
+            states: set[MeterState] = set()
+            async with asyncio.timeout(20):
+                while not {MeterState.DISCONNECTED, MeterState.GOOD} <= states:
+                    sample = (await poller.snapshot(5)).samples[0]
+                    states.add(sample.state)
+                    await asyncio.sleep(0.05)
+                last = await first_good(poller, rounds=60)
+
+    assert port.resolve() != first or not port.exists()
+    assert by_name(last.samples[0], SDM630_TRUTH) == SDM630_TRUTH
