@@ -83,8 +83,14 @@ class PtyPort:
         for descriptor in (self._wake_reader, self._wake_writer):
             os.close(descriptor)
 
-    def _plug(self) -> None:
+    def _plug(self, other_than: str = "") -> None:
         self._controller, self._terminal = os.openpty()
+        if os.ttyname(self._terminal) == other_than:
+            # The kernel gives a new terminal the lowest free number: occupy it for a moment.
+            occupied = self._controller, self._terminal
+            self._controller, self._terminal = os.openpty()
+            for descriptor in occupied:
+                os.close(descriptor)
         # Our own end of the terminal stays open, so that it survives when a client closes it.
         tty.setraw(self._terminal)
         os.set_blocking(self._controller, False)
@@ -112,12 +118,8 @@ class PtyPort:
         _least_timer_slack()
         while self._serve_terminal():
             self._unplug()
-            # The kernel gives a new terminal the lowest free number: the old one's, unless taken.
-            occupied = os.openpty()
             stopped = self._wait_for_plug()
-            self._plug()
-            for descriptor in occupied:
-                os.close(descriptor)
+            self._plug(other_than=self._name)
             if stopped:
                 return
             self._publish()
