@@ -12,17 +12,19 @@
   is connected.
 * Nothing is concluded from silence, order or repetition: a contradiction takes two records, and
   one key that signed both.
+* A signature is checked before a body is read, where a key is known that may have made it.
 * Bounds, for each device: 4096 records and 8 MiB waiting, 64 rivals. Beyond them a record is not
   stored and is told so (5, too far ahead): the device still has it and is asked for it again.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from meterseal.errors import ChainError, EncodingError, SignatureInvalid
+from meterseal.errors import ChainError, EncodingError
 from meterseal.messages import RejectCode
-from meterseal.records import Kind, decode_record, open_record, record_hash
+from meterseal.records import Kind, decode_record, record_hash
 from meterseal.types import ZERO_HASH
 from meterseal_aggregator.connecting import Chains
 from meterseal_aggregator.devicestate import Arrival, read_state, row_of, signed
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 WAITING_MAX: Final = 4096
 WAITING_BYTES_MAX: Final = 8 * 1024 * 1024
 RIVALS_MAX: Final = 64
+UNSIGNED_MAX: Final = 64
+"""Records of a device in one batch that no known key signed and that are read all the same."""
+UNSIGNED: Final = "no key known so far signed it"
 DEVICES_HELD_MAX: Final = 65_536
 """Devices whose head is held in memory; the least recently used one is read again when needed."""
 
@@ -53,6 +58,16 @@ class Admission:
         self._store = store
         self._chains = Chains(store)
         self._states: dict[DeviceId, DeviceState] = {}
+        self._unsigned: Counter[DeviceId] = Counter()
+        self._enrolled = store.enrolled_when()
+
+    def begin(self) -> None:
+        """Begin a batch: what another process enrolled or revoked since counts from now on."""
+        self._unsigned.clear()
+        enrolled = self._store.enrolled_when()
+        if enrolled != self._enrolled:
+            self._enrolled = enrolled
+            self.forget()
 
     def forget(self) -> None:
         """Drop what is held in memory; the store is read again."""
@@ -64,15 +79,20 @@ class Admission:
         state = self._state(device)
         if state is None:
             return invalid(this, "the device is not enrolled", RejectCode.NOT_ENROLLED)
-        likely, *others = state.known_keys()
-        key: PublicKey | None = likely
         try:
-            record = open_record(data, likely)
+            key = next((one for one in state.known_keys() if signed(data, one)), None)
+            if key is None:
+                # A key that is not known yet may have signed it, so what it says of its place is
+                # read; that costs its sender nothing, so it is read only so often.
+                stored = self._store.records.by_hash(this)
+                if stored is not None and stored.device == device:
+                    return known(stored, frozen=state.frozen is not None)
+                self._unsigned[device] += 1
+                if self._unsigned[device] > UNSIGNED_MAX:
+                    return invalid(this, UNSIGNED, RejectCode.TOO_FAR_AHEAD)
+            record = decode_record(data)
         except EncodingError as error:
             return invalid(this, str(error))
-        except SignatureInvalid:
-            key = next((other for other in others if signed(data, other)), None)
-            record = decode_record(data)
         if record.device != device:
             return invalid(this, f"it is device {record.device.hex()}'s")
         new = Arrival(record=record, row=row_of(record, this, data), now_ms=now_ms)
@@ -112,7 +132,8 @@ class Admission:
             against = self._store.records.by_id(base.record)
             return self._contradicts(state, new, against, str(broken))
         self._chains.connect_waiting(state, this, new.now_ms)
-        return Verdict(outcome=Outcome.EXTENDS, hash=this)
+        # It was not frozen before; what waited for this record may have been found to break a rule.
+        return Verdict(outcome=Outcome.EXTENDS, hash=this, fork=state.frozen or "")
 
     def _signer(
         self, state: DeviceState, new: Arrival, base: Point | None, key: PublicKey | None
@@ -160,6 +181,7 @@ class Admission:
     def _contradicts(
         self, state: DeviceState, new: Arrival, rival: StoredRecord, rule: str
     ) -> Verdict:
+        news = state.rivals < RIVALS_MAX or state.frozen is None
         if state.rivals < RIVALS_MAX:
             number = self._store.records.add(new.row, Status.RIVAL)
             state.rivals += 1
@@ -171,6 +193,7 @@ class Admission:
             hash=new.row.hash,
             reject=RejectCode.CONTRADICTS,
             reason=rule,
+            fork=rule if news else "",
         )
 
     def _state(self, device: DeviceId) -> DeviceState | None:
@@ -191,6 +214,6 @@ def _unsigned(new: Arrival, base: Point | None) -> Verdict:
         outcome=Outcome.INVALID,
         hash=new.row.hash,
         reject=RejectCode.TOO_FAR_AHEAD,
-        reason="no key known so far signed it",
+        reason=UNSIGNED,
         beyond=(new.record.epoch, new.record.seq),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 
 from meterseal.contradiction import contradiction
 from meterseal.evidence import ForkEvidence, encode_evidence
@@ -13,41 +14,43 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meterseal.types import DeviceId
-    from meterseal_aggregator.store import Contradiction, Store, StoredRecord
+    from meterseal_aggregator.store import Store, StoredRecord
 
 
-def evidence_name(store: Store, found: Contradiction) -> str:
-    """Name a contradiction's file: `<device>-fork-<seq>.evidence`, later ones with a number."""
-    record = store.records.by_id(found.record)
-    earlier = 0
-    for other in store.records.contradictions(found.device):
-        if other == found:
-            break
-        earlier += store.records.by_id(other.record).seq == record.seq
-    number = f"-{earlier + 1}" if earlier else ""
-    return f"{found.device.hex()}-fork-{record.seq}{number}.evidence"
+EVIDENCE_MAX: Final = 16
+"""Files of one device; one of them convicts it, and the store holds the other records."""
 
 
 def write_evidence(store: Store, folder: Path, device: DeviceId | None = None) -> list[Path]:
     """Write the evidence files that are not there yet; the store holds both records for ever.
 
-    A record that breaks another rule of its chain (an interval's root, a time that falls) froze its
-    device too, but no pair of records shows that to a stranger: it gets no file.
+    They are named `<device>-fork-<seq>.evidence`, later ones of one place with a number. A record
+    that breaks another rule of its chain (an interval's root, a time that falls) froze its device
+    too, but no pair of records shows that to a stranger: it gets no file.
     Killed here, the missing files are written at the next start.
 
     Returns:
         All files of the device, or of all devices.
     """
-    paths = []
+    paths: list[Path] = []
+    places: Counter[tuple[DeviceId, int]] = Counter()
+    files: Counter[DeviceId] = Counter()
     for found in store.records.contradictions(device):
         record, rival = store.records.by_id(found.record), store.records.by_id(found.rival)
-        if not _convicts(record, rival):
+        places[record.device, record.seq] += 1
+        if files[record.device] == EVIDENCE_MAX or not _convicts(record, rival):
             continue
-        path = folder / evidence_name(store, found)
+        files[record.device] += 1
+        path = folder / _name(record, places[record.device, record.seq])
         if not path.exists():
             _write(path, encode_evidence(ForkEvidence(record=record.data, rival=rival.data)))
         paths.append(path)
     return paths
+
+
+def _name(record: StoredRecord, number: int) -> str:
+    suffix = f"-{number}" if number > 1 else ""
+    return f"{record.device.hex()}-fork-{record.seq}{suffix}.evidence"
 
 
 def _convicts(record: StoredRecord, rival: StoredRecord) -> bool:
@@ -63,3 +66,8 @@ def _write(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)  # killed before this, the file may be gone: it is written again
+    finally:
+        os.close(descriptor)

@@ -17,12 +17,13 @@ from meterseal.messages import Ask, Hello, Reject, RejectCode
 from meterseal.records import record_hash
 from meterseal.topics import CheckpointTopic, DeviceTopic, Leaf, parse_topic
 from meterseal_aggregator.admission import Admission
-from meterseal_aggregator.receipts import asked
+from meterseal_aggregator.receipts import asked, greeted
 from meterseal_aggregator.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from meterseal.records import CheckpointPointer
     from meterseal.types import DeviceId, UnixMs
     from meterseal_aggregator.broker import Delivery
     from meterseal_aggregator.store import Store
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 REJECTS_MAX: Final = 16
 """Rejects to one device from one batch; more of them are counted and not sent."""
-BOOTS_HELD_MAX: Final = 65_536
+DEVICES_HELD_MAX: Final = 65_536
+"""Devices of which something is remembered; of the least recent one it is forgotten."""
+ALARM_EVERY_MS: Final = 600_000
+"""The same alarm about the same device is raised again after this time."""
 _BOOTS: Final = 3
 
 
@@ -39,21 +43,27 @@ class Answers:
     """What a batch asks to be sent, once it is durable.
 
     Attributes:
-        hellos: (device, nonce) whose head is to be told.
+        hellos: Devices that said hello; the answer they are owed stands in the store.
         asks: Devices that asked for a receipt.
         rejects: Records that were not taken.
+        rejected: How many of them each device has.
         known: Devices that sent again what is stored: their head is told again.
         beyond: Where records stood that no key known so far signed: what leads to it is missing.
-        alarms: (device, sentence) for the log.
+        stirred: Devices whose records or whose gaps are others than before.
+        forked: Devices that were found to contradict themselves anew.
+        alarms: (device, sentence) for the log, once for each change of state.
         checkpoints: Notes seen on our own checkpoint topic.
         counts: Outcomes.
     """
 
-    hellos: list[tuple[DeviceId, bytes]] = field(default_factory=list)
+    hellos: set[DeviceId] = field(default_factory=set)
     asks: set[DeviceId] = field(default_factory=set)
     rejects: list[tuple[DeviceId, Reject]] = field(default_factory=list)
+    rejected: Counter[DeviceId] = field(default_factory=Counter)
     known: set[DeviceId] = field(default_factory=set)
     beyond: dict[DeviceId, tuple[int, int]] = field(default_factory=dict)
+    stirred: set[DeviceId] = field(default_factory=set)
+    forked: set[DeviceId] = field(default_factory=set)
     alarms: list[tuple[DeviceId, str]] = field(default_factory=list)
     checkpoints: list[bytes] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -66,6 +76,7 @@ class Intake:
         self._store = store
         self._admission = Admission(store)
         self._boots: OrderedDict[DeviceId, list[bytes]] = OrderedDict()
+        self._alarmed: OrderedDict[DeviceId, UnixMs] = OrderedDict()  # foreign checkpoints
 
     def take(self, batch: Iterable[Delivery], now_ms: UnixMs) -> Answers:
         """Make a batch durable.
@@ -76,6 +87,7 @@ class Intake:
         answers = Answers()
         try:
             with self._store.write():
+                self._admission.begin()
                 for delivery in batch:
                     self._take_one(delivery, now_ms, answers)
         except BaseException:
@@ -102,7 +114,7 @@ class Intake:
                 case Leaf.HELLO if not delivery.retained:
                     self._hello(topic, Hello.decode(delivery.payload), now_ms, answers)
                 case Leaf.ASK if not delivery.retained:
-                    self._ask(topic, Ask.decode(delivery.payload), answers)
+                    self._ask(topic, Ask.decode(delivery.payload), now_ms, answers)
                 case _:
                     answers.counts["foreign topic"] += 1
         except EncodingError:
@@ -127,52 +139,65 @@ class Intake:
             answers.known.add(device)
         if verdict.beyond is not None:
             answers.beyond[device] = verdict.beyond
-        if verdict.outcome is Outcome.CONTRADICTS:
-            answers.alarms.append((device, f"DEVICE FORK: {verdict.reason}"))
+        if verdict.outcome in {Outcome.EXTENDS, Outcome.AHEAD} or verdict.beyond is not None:
+            answers.stirred.add(device)
+        if verdict.fork:
+            answers.stirred.add(device)
+            answers.forked.add(device)
+            answers.alarms.append((device, f"DEVICE FORK: {verdict.fork}"))
         if verdict.reject is not None:
             self._reject(device, Reject(hash=verdict.hash, code=verdict.reject), answers)
 
     def _reject(self, device: DeviceId, refused: Reject, answers: Answers) -> None:
-        if sum(to == device for to, _ in answers.rejects) < REJECTS_MAX:
+        if answers.rejected[device] < REJECTS_MAX:
+            answers.rejected[device] += 1
             answers.rejects.append((device, refused))
 
     def _hello(self, topic: DeviceTopic, hello: Hello, now_ms: UnixMs, answers: Answers) -> None:
         device = self._store.devices.get(topic.device)
         if device is None:
-            self._reject(
-                topic.device, Reject(hash=hello.hash, code=RejectCode.NOT_ENROLLED), answers
-            )
+            refused = Reject(hash=hello.hash, code=RejectCode.NOT_ENROLLED)
+            self._reject(topic.device, refused, answers)
             return
-        answers.hellos.append((topic.device, hello.nonce))
-        if self._alternates(topic.device, hello.boot_nonce):
-            self._store.devices.suspect_clone(topic.device, now_ms)
-            answers.alarms.append((topic.device, "CLONE SUSPECTED: two boots say hello in turn"))
+        self._store.greetings.owe(device.id, hello.nonce)
+        answers.hellos.add(device.id)
+        suspected = device.clone_ms
+        if self._alternates(device.id, hello.boot_nonce) and _is_news(suspected, now_ms):
+            self._store.devices.suspect_clone(device.id, now_ms)
+            answers.alarms.append((device.id, "CLONE SUSPECTED: two boots say hello in turn"))
+        self._check_claim(device.id, hello.checkpoint, now_ms, answers)
         claimed = 0 if hello.checkpoint is None else hello.checkpoint.size
-        size = self._store.tree.size()
-        if hello.checkpoint is not None and (
-            claimed > size or root_from(claimed, self._store.tree.read) != hello.checkpoint.root
-        ):
-            # Unsigned, so it proves nothing here; the device's own evidence is the signed note.
-            answers.alarms.append(
-                (topic.device, f"it holds a checkpoint of size {claimed} that is not of this log")
-            )
-        known = min(claimed, size)
-        self._store.devices.set_receipted(
-            topic.device,
-            known_size=known,
-            logged_to=min(device.logged_to, known),
-            anchored_to=min(device.anchored_to, known),
-        )
+        greeted(self._store, device, claimed, now_ms)
 
-    def _ask(self, topic: DeviceTopic, ask: Ask, answers: Answers) -> None:
-        device = self._store.devices.get(topic.device)
-        if device is None:
+    def _check_claim(
+        self,
+        device: DeviceId,
+        claimed: CheckpointPointer | None,
+        now_ms: UnixMs,
+        answers: Answers,
+    ) -> None:
+        """Hold the checkpoint that a device says it has against the log.
+
+        Unsigned, so it proves nothing here; the device's own evidence is the signed note.
+        """
+        if claimed is None:
             return
-        known, logged_to, anchored_to = asked(self._store, device, ask.size)
-        self._store.devices.set_receipted(
-            topic.device, known_size=known, logged_to=logged_to, anchored_to=anchored_to
-        )
-        answers.asks.add(topic.device)
+        ours = self._store.tree
+        if claimed.size <= ours.size() and root_from(claimed.size, ours.read) == claimed.root:
+            return
+        if _is_news(self._alarmed.get(device), now_ms):
+            answers.alarms.append(
+                (device, f"it holds a checkpoint of size {claimed.size} that is not of this log")
+            )
+            self._alarmed[device] = now_ms
+            if len(self._alarmed) > DEVICES_HELD_MAX:
+                self._alarmed.popitem(last=False)
+
+    def _ask(self, topic: DeviceTopic, ask: Ask, now_ms: UnixMs, answers: Answers) -> None:
+        device = self._store.devices.get(topic.device)
+        if device is not None:
+            asked(self._store, device, ask.size, now_ms)
+            answers.asks.add(topic.device)
 
     def _alternates(self, device: DeviceId, boot: bytes) -> bool:
         """Tell whether an earlier boot speaks again after another one did."""
@@ -181,6 +206,10 @@ class Intake:
         if not boots or boots[-1] != boot:
             boots = [*boots, boot][-_BOOTS:]
         self._boots[device] = boots
-        if len(self._boots) > BOOTS_HELD_MAX:
+        if len(self._boots) > DEVICES_HELD_MAX:
             self._boots.popitem(last=False)
         return again
+
+
+def _is_news(before_ms: int | None, now_ms: int) -> bool:
+    return before_ms is None or not 0 <= now_ms - before_ms < ALARM_EVERY_MS

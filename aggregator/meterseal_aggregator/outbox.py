@@ -20,12 +20,18 @@ from meterseal.records import Publishes
 from meterseal.topics import Leaf, checkpoint_topic, device_topic
 from meterseal_aggregator.devicestate import read_point
 from meterseal_aggregator.heads import head_of
-from meterseal_aggregator.receipts import Page, anchored_page, logged_page
+from meterseal_aggregator.receipts import (
+    TAKE_BACK_EVERY_MS,
+    Page,
+    anchored_page,
+    logged_page,
+    take_back_due,
+)
 from meterseal_aggregator.standing import PUBLISHED
 from meterseal_aggregator.wants import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from meterseal.types import DeviceId, UnixMs
     from meterseal_aggregator.broker import Link
@@ -42,7 +48,9 @@ WANT_AFTER_S: Final = 2.0
 WANT_EVERY_S_MAX: Final = 60.0
 DEVICES_AT_ONCE: Final = 64
 ANSWERS_MAX: Final = 4096
-"""Heads and rejects waiting to be sent; beyond, the oldest are dropped: a hello is repeated."""
+"""Rejects waiting to be sent; beyond, the oldest are dropped: the device sends its record again."""
+WAITING_LOOKED_AT: Final = 512
+"""Waiting records of a device between which gaps are looked for; the rest waits its turn."""
 
 
 @dataclass(slots=True)
@@ -72,21 +80,23 @@ class Outbox:
         self._stirred = asyncio.Event()
         self._checkpoint_due = True
         self._receipts_due = True
-        self._hellos: list[tuple[DeviceId, bytes]] = []
+        self._hellos_due = True
         self._rejects: list[tuple[DeviceId, Reject]] = []
         self._asks: set[DeviceId] = set()
         self._again: set[DeviceId] = set()
         self._told_at: dict[DeviceId, float] = {}
         self._gaps: dict[DeviceId, _Gap] = {}
         self._beyond: dict[DeviceId, tuple[int, int]] = {}
+        self._unjudged: set[DeviceId] = set()  # whose gaps are to be looked for again
 
     def answer(self, answers: Answers) -> None:
         """Take over what a batch asks to be sent."""
-        self._hellos = [*self._hellos, *answers.hellos][-ANSWERS_MAX:]
+        self._hellos_due |= bool(answers.hellos)
         self._rejects = [*self._rejects, *answers.rejects][-ANSWERS_MAX:]
         self._asks |= answers.asks
         self._again |= answers.known
         self._beyond |= answers.beyond
+        self._unjudged |= answers.stirred
         self._receipts_due |= bool(answers.hellos or answers.asks)
         self._stirred.set()
 
@@ -106,16 +116,18 @@ class Outbox:
         Raises:
             BrokerAway: The connection was lost; all that is due stays due.
         """
-        self._checkpoint_due = self._receipts_due = True
+        self._checkpoint_due = self._receipts_due = self._hellos_due = True
+        self._unjudged |= set(await self._in_store(lambda store: store.records.waiting_devices()))
         while True:
+            self._stirred.clear()
             await self._send_answers(link)
             if self._checkpoint_due:
                 await self._send_checkpoint(link)
+            await self._take_back()
             if self._receipts_due:
                 await self._send_receipts(link)
             await self._send_heads(link)
             await self._send_wants(link)
-            self._stirred.clear()
             try:
                 async with asyncio.timeout(TICK_S):
                     await self._stirred.wait()
@@ -123,15 +135,15 @@ class Outbox:
                 pass
 
     async def _send_answers(self, link: Link) -> None:
-        hellos, self._hellos = self._hellos, []
         rejects, self._rejects = self._rejects, []
-        await asyncio.gather(
-            *(self._tell_head(link, device, nonce) for device, nonce in dict.fromkeys(hellos)),
-            *(
-                link.publish(device_topic(device, Leaf.REJECT), refused.encode())
-                for device, refused in dict.fromkeys(rejects)
-            ),
+        await _all(
+            link.publish(device_topic(device, Leaf.REJECT), refused.encode())
+            for device, refused in dict.fromkeys(rejects)
         )
+        while self._hellos_due:
+            owed = await self._in_store(lambda store: store.greetings.owed(DEVICES_AT_ONCE))
+            self._hellos_due = len(owed) == DEVICES_AT_ONCE
+            await _all(self._tell_head(link, device, nonce) for device, nonce in owed)
 
     async def _send_checkpoint(self, link: Link) -> None:
         self._checkpoint_due = False  # before it is read: a newer one makes it due again
@@ -155,7 +167,7 @@ class Outbox:
         due = {d for d in (*untold, *self._again) if now - self._told_at.get(d, 0) >= HEAD_EVERY_S}
         self._again -= due
         for some in _portions(sorted(due)):
-            await asyncio.gather(*(self._tell_head(link, device, None) for device in some))
+            await _all(self._tell_head(link, device, None) for device in some)
 
     async def _tell_head(self, link: Link, device: DeviceId, nonce: bytes | None) -> None:
         built = await self._in_store(
@@ -173,27 +185,38 @@ class Outbox:
         head, statement = built
         await link.publish(device_topic(device, Leaf.HEAD), statement)
         self._told_at[device] = asyncio.get_running_loop().time()
-        await self._in_store(lambda store: _set_told(store, device, head))
+        # Killed here, the hello is owed an answer still, and gets it again.
+        await self._in_store(lambda store: _set_told(store, device, head, nonce))
 
     # -- receipts --------------------------------------------------------------------------------
 
+    async def _take_back(self) -> None:
+        """Serve what devices claimed before its time had come."""
+        now = self._now_ms()
+        if await self._in_store(lambda store: _take_back_due(store, now)):
+            self._receipts_due = True
+
     async def _send_receipts(self, link: Link) -> None:
-        """Send what is owed until nothing is; what was not taken is owed still."""
+        """Send one page to each device that is owed one; what was not taken is owed still.
+
+        One round at a time: a hello and a new checkpoint do not wait behind a long backlog.
+        """
         self._receipts_due = False
+        asking, self._asks = self._asks, set()
         try:
-            asking, self._asks = self._asks, set()
             await self._send_pages(link, await self._in_store(lambda s: _asked_pages(s, asking)))
             for owed in (_logged_pages, _anchored_pages):
-                while pages := await self._in_store(owed):
-                    await self._send_pages(link, pages)
+                pages = await self._in_store(owed)
+                await self._send_pages(link, pages)
+                if pages:
+                    self.receipts_are_due()
         except BaseException:
+            self._asks |= asking
             self._receipts_due = True
             raise
 
     async def _send_pages(self, link: Link, pages: list[Page]) -> None:
-        await asyncio.gather(
-            *(link.publish(device_topic(p.device, Leaf.RECEIPT), p.receipt) for p in pages)
-        )
+        await _all(link.publish(device_topic(p.device.id, Leaf.RECEIPT), p.receipt) for p in pages)
         # Killed here, these pages are sent again: nothing says yet that they were.
         await self._in_store(lambda store: _set_served(store, pages))
 
@@ -201,11 +224,7 @@ class Outbox:
 
     async def _send_wants(self, link: Link) -> None:
         now = asyncio.get_running_loop().time()
-        gaps = await self._in_store(lambda store: _gaps(store, self._beyond))
-        self._beyond = {device: at for device, at in self._beyond.items() if gaps.get(device)}
-        self._gaps = {
-            device: self._gap(device, ranges, now) for device, ranges in gaps.items() if ranges
-        }
+        await self._find_gaps(now)
         for device, gap in self._gaps.items():
             if now >= gap.due:
                 gap.pause_s = min(2 * gap.pause_s, WANT_EVERY_S_MAX)
@@ -213,6 +232,21 @@ class Outbox:
                 await link.publish(
                     device_topic(device, Leaf.WANT), Want(ranges=gap.ranges).encode()
                 )
+
+    async def _find_gaps(self, now: float) -> None:
+        """Look again at devices whose records moved, some at a time."""
+        some = set(sorted(self._unjudged)[:DEVICES_AT_ONCE])
+        if not some:
+            return
+        self._unjudged -= some
+        gaps = await self._in_store(lambda store: _gaps(store, some, self._beyond))
+        for device in some:
+            ranges = gaps.get(device, ())
+            if ranges:
+                self._gaps[device] = self._gap(device, ranges, now)
+            else:
+                self._gaps.pop(device, None)
+                self._beyond.pop(device, None)
 
     def _gap(self, device: DeviceId, ranges: tuple[Range, ...], now: float) -> _Gap:
         known = self._gaps.get(device)
@@ -234,15 +268,27 @@ def set_published(store: Store, size: int) -> None:
             store.set_fact(PUBLISHED, fact)
 
 
-def _set_told(store: Store, device: DeviceId, head: int) -> None:
+def _set_told(store: Store, device: DeviceId, head: int, nonce: bytes | None) -> None:
     with store.write():
         store.devices.set_told(device, head)
+        if nonce is not None:
+            store.greetings.settle(device, nonce)
+
+
+def _take_back_due(store: Store, now_ms: UnixMs) -> bool:
+    if not store.greetings.due(now_ms, TAKE_BACK_EVERY_MS):
+        return False
+    with store.write():
+        return take_back_due(store, now_ms)
 
 
 def _set_served(store: Store, pages: list[Page]) -> None:
+    """Move on, unless the device was taken back while its page was under way: then it is owed."""
+    if not pages:
+        return
     with store.write():
         for page in pages:
-            store.devices.set_receipted(
+            store.devices.move_receipted(
                 page.device,
                 known_size=page.known_size,
                 logged_to=page.logged_to,
@@ -284,10 +330,9 @@ def _asked_pages(store: Store, asking: Iterable[DeviceId]) -> list[Page]:
 
 
 def _gaps(
-    store: Store, beyond: dict[DeviceId, tuple[int, int]]
+    store: Store, devices: Iterable[DeviceId], beyond: dict[DeviceId, tuple[int, int]]
 ) -> dict[DeviceId, tuple[Range, ...]]:
     """What each device lacks before its waiting records, and before those not yet judged."""
-    devices = {*store.records.waiting_devices(), *beyond}
     rows = [store.devices.get(device) for device in devices]
     return {row.id: gaps_of(store, row, beyond.get(row.id)) for row in rows if row is not None}
 
@@ -295,8 +340,12 @@ def _gaps(
 def gaps_of(
     store: Store, device: Device, beyond: tuple[int, int] | None = None
 ) -> tuple[Range, ...]:
-    """What a device lacks before its waiting records; a frozen one is not asked."""
-    waiting = store.records.waiting(device.id)
+    """What a device lacks before its first waiting records; a frozen one is not asked."""
+    if device.frozen is not None:
+        return ()
+    waiting = store.records.waiting(device.id, WAITING_LOOKED_AT)
+    if not waiting and beyond is None:
+        return ()
     head, readings = None, True
     if device.head is not None:
         point = read_point(store, store.records.by_id(device.head))
@@ -305,6 +354,11 @@ def gaps_of(
     if beyond is not None and (head is None or beyond > head):
         epoch, seq = beyond
         waiting = sorted([*waiting, (epoch, seq + 1, None)], key=lambda one: one[:2])
-    if device.frozen is not None or not waiting:
-        return ()
-    return missing(head, waiting, readings=readings)
+    return missing(head, waiting, readings=readings) if waiting else ()
+
+
+async def _all(sending: Iterable[Coroutine[None, None, None]]) -> None:
+    """Send several messages at once; when one is lost, the others are given up and awaited."""
+    async with asyncio.TaskGroup() as tasks:
+        for one in sending:
+            tasks.create_task(one)

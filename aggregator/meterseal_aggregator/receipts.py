@@ -18,11 +18,13 @@ from meterseal.merkle import consistency_path_from, inclusion_path_from
 from meterseal.receiptformat import INCLUSIONS_MAX, Consistency, Inclusion, Receipt
 
 if TYPE_CHECKING:
-    from meterseal.types import DeviceId
+    from meterseal.types import DeviceId, UnixMs
     from meterseal_aggregator.store import Anchored, Device, SignedCheckpoint, Store
 
 PAGE_SIZE_MAX: Final = 56 * 1024
 """Bytes of the paths, note and proofs of one page: a receipt is read up to 60 KiB."""
+TAKE_BACK_EVERY_MS: Final = 60_000
+"""A device is sent its old receipts again at most this often, however often it says hello."""
 _ENTRY_OVERHEAD: Final = 32 + 9 + 9
 _HASH_SIZE: Final = 32
 
@@ -32,14 +34,14 @@ class Page:
     """One receipt to be sent, and how far the device is served once it was taken.
 
     Attributes:
-        device: To whom.
+        device: To whom, and what it was owed when the page was built.
         receipt: The payload.
         known_size: Size of its checkpoint.
         logged_to: New value.
         anchored_to: New value.
     """
 
-    device: DeviceId
+    device: Device
     receipt: bytes
     known_size: int
     logged_to: int
@@ -56,7 +58,7 @@ def logged_page(store: Store, device: Device, checkpoint: SignedCheckpoint) -> P
         inclusions=inclusions,
     )
     return Page(
-        device=device.id,
+        device=device,
         receipt=receipt.encode(),
         known_size=max(device.known_size, checkpoint.size),
         logged_to=max(device.logged_to, end),
@@ -78,7 +80,7 @@ def anchored_page(
         ledger=proof,
     )
     return Page(
-        device=device.id,
+        device=device,
         receipt=receipt.encode(),
         known_size=max(device.known_size, checkpoint.size),
         logged_to=max(device.logged_to, end),
@@ -86,24 +88,52 @@ def anchored_page(
     )
 
 
-def asked(store: Store, device: Device, size: int) -> tuple[int, int, int]:
-    """Take a device back to the checkpoint that it says it holds.
+def greeted(store: Store, device: Device, size: int, now_ms: UnixMs) -> None:
+    """Take a device back to the checkpoint that its hello says it holds, inside `write`."""
+    known = min(size, store.tree.size())
+    _claim(store, device, known, known, known, now_ms)
 
-    Its word moves only its own receipts. One page of older ones is sent again, for a receipt that
-    a broker forgot is missed by nobody else.
 
-    Returns:
-        (known size, logged to, anchored to) from which it is to be served.
+def asked(store: Store, device: Device, size: int, now_ms: UnixMs) -> None:
+    """Take a device back to the checkpoint from which it asks for a receipt, inside `write`.
+
+    One page of older receipts is sent again with it, for a receipt that a broker forgot is missed
+    by nobody else.
     """
     known = min(size, store.tree.size())
     again = store.tree.last_leaves_start(device.id, device.logged_to, INCLUSIONS_MAX)
     anchored = store.journal.anchored()
     end = device.anchored_to if anchored is None else min(device.anchored_to, anchored.size)
-    return (
-        known,
-        min(device.logged_to, known, again),
-        min(device.anchored_to, store.tree.last_leaves_start(device.id, end, INCLUSIONS_MAX)),
-    )
+    anchored_again = store.tree.last_leaves_start(device.id, end, INCLUSIONS_MAX)
+    _claim(store, device, known, min(known, again), anchored_again, now_ms)
+
+
+def _claim(  # noqa: PLR0913, PLR0917 -- what a device says, in full
+    store: Store, device: Device, known: int, logged_to: int, anchored_to: int, now_ms: UnixMs
+) -> None:
+    """Believe an unsigned word as far as it costs a bounded amount.
+
+    The size that it holds is believed at once, for the next proof of consistency. What was sent
+    already is sent again at most once in `TAKE_BACK_EVERY_MS`: the first time at once, as an honest
+    restart needs it; what comes too early is served when its time has come.
+    """
+    store.devices.set_known(device.id, known)
+    if logged_to < device.logged_to or anchored_to < device.anchored_to:
+        store.greetings.claim(device.id, logged_to, anchored_to)
+        take_back_due(store, now_ms, device.id)
+
+
+def take_back_due(store: Store, now_ms: UnixMs, device: DeviceId | None = None) -> bool:
+    """Serve the claims whose time has come, of one device or of all, inside `write`.
+
+    Returns:
+        Whether there were any.
+    """
+    due = store.greetings.due(now_ms, TAKE_BACK_EVERY_MS, device)
+    for one, logged_to, anchored_to in due:
+        store.devices.take_back(one, logged_to, anchored_to)
+        store.greetings.served(one, now_ms)
+    return bool(due)
 
 
 def _consistency(store: Store, known: int, shown: int) -> Consistency | None:

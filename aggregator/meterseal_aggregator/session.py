@@ -129,8 +129,10 @@ class Session:
         """Write to the log what somebody has to act on, and keep fork evidence."""
         for device, sentence in answers.alarms:
             log.error("device %s: %s", device.hex(), sentence)
-        if answers.alarms:
-            await self._in_store(lambda store: write_evidence(store, self._config.evidence_dir))
+        for device in answers.forked:
+            await self._in_store(
+                partial(write_evidence, folder=self._config.evidence_dir, device=device)
+            )
         for note in answers.checkpoints:
             size = await self._in_store(partial(check_note, note=note, verifier=self._log_key))
             if size is not None:

@@ -33,6 +33,7 @@ class Verdict:
         hash: Hash of the bytes.
         reject: What the device is told, None if it was taken.
         reason: The same as a sentence.
+        fork: The rule that the device was found to break just now, said once.
         beyond: (epoch, seq) of a record that cannot be judged before what leads to it is here.
     """
 
@@ -40,6 +41,7 @@ class Verdict:
     hash: Hash
     reject: RejectCode | None = None
     reason: str = ""
+    fork: str = ""
     beyond: tuple[int, int] | None = None
 
 

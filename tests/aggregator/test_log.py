@@ -74,7 +74,7 @@ def serve(stage: Stage, device: Device, *, lost: bool = False) -> int:
     for owed in (_logged_pages, _anchored_pages):
         while pages := owed(stage.store):
             for page in pages:
-                if page.device == device.gateway.id and not lost:
+                if page.device.id == device.gateway.id and not lost:
                     device.accept(page)
                 count += 1
             _set_served(stage.store, pages)
@@ -259,7 +259,7 @@ def test_two_boots_that_say_hello_in_turn_raise_clone_suspected(
 def test_a_retained_hello_is_nobodys_question(stage: Stage, device: Device) -> None:
     answers = stage.deliver(message(device.gateway.id, Leaf.HELLO, device.hello(), retained=True))
 
-    assert answers.hellos == []
+    assert answers.hellos == set()
 
 
 def grow(gateway: Gateway) -> bytes:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from meterseal_aggregator.errors import StoreError
-from meterseal_aggregator.store.devices import Devices
+from meterseal_aggregator.store.devices import Devices, Greetings
 from meterseal_aggregator.store.journal import Journal
 from meterseal_aggregator.store.records import Records
 from meterseal_aggregator.store.schema import open_database
@@ -36,7 +36,7 @@ class InStore(Protocol):
 class Store:
     """Records, devices, tree and journal in one file.
 
-    All four share the connection, so a transaction may span them. Calls are serial: the daemon
+    All of them share the connection, so a transaction may span them. Calls are serial: the daemon
     makes them from one thread.
     """
 
@@ -44,6 +44,7 @@ class Store:
         self._connection = open_database(path, create=create)
         self.records = Records(self._connection)
         self.devices = Devices(self._connection)
+        self.greetings = Greetings(self._connection)
         self.tree = Tree(self._connection)
         self.journal = Journal(self._connection)
 
@@ -75,6 +76,15 @@ class Store:
             yield
         finally:
             self._connection.execute("ROLLBACK")
+
+    def enrolled_when(self) -> tuple[int, int]:
+        """Name the state of the enrolments: it differs when this or another process changed them.
+
+        SQLite's own counter moves with every commit of another connection, which is often enough
+        never: the other processes are the operator's commands.
+        """
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(version), self.devices.enrolled
 
     def integrity(self) -> list[str]:
         """Ask SQLite about the file itself; empty when sound."""

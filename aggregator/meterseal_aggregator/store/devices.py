@@ -32,10 +32,15 @@ def _row(row: tuple[Any, ...]) -> Device:
 
 
 class Devices:
-    """Enrolled devices."""
+    """Enrolled devices.
+
+    Attributes:
+        enrolled: How many statements were kept over this connection.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self.enrolled = 0
 
     def enrol(
         self,
@@ -55,6 +60,7 @@ class Devices:
             "INSERT INTO enrolment (hash, device, statement) VALUES (?, ?, ?)",
             (statement_hash, device, statement),
         )
+        self.enrolled += 1
 
     def get(self, device: DeviceId) -> Device | None:
         """Read a device, None when it is not enrolled."""
@@ -103,13 +109,39 @@ class Devices:
         """Remember the head that a device was told."""
         self._db.execute("UPDATE device SET told = ? WHERE id = ?", (head, device))
 
-    def set_receipted(
-        self, device: DeviceId, *, known_size: int, logged_to: int, anchored_to: int
-    ) -> None:
-        """Remember how far a device's receipts went."""
+    def move_receipted(
+        self, was: Device, *, known_size: int, logged_to: int, anchored_to: int
+    ) -> bool:
+        """Remember that a page went out, by compare-and-set.
+
+        Returns:
+            False if the device was taken back meanwhile: what it is owed then is derived anew.
+        """
+        cursor = self._db.execute(
+            "UPDATE device SET known_size = ?, logged_to = ?, anchored_to = ?"
+            " WHERE id = ? AND known_size = ? AND logged_to = ? AND anchored_to = ?",
+            (
+                known_size,
+                logged_to,
+                anchored_to,
+                was.id,
+                was.known_size,
+                was.logged_to,
+                was.anchored_to,
+            ),
+        )
+        return cursor.rowcount == 1
+
+    def set_known(self, device: DeviceId, size: int) -> None:
+        """Remember the size of the checkpoint that a device says it holds."""
+        self._db.execute("UPDATE device SET known_size = ? WHERE id = ?", (size, device))
+
+    def take_back(self, device: DeviceId, logged_to: int, anchored_to: int) -> None:
+        """Let a device be owed again the receipts of leaves from these on."""
         self._db.execute(
-            "UPDATE device SET known_size = ?, logged_to = ?, anchored_to = ? WHERE id = ?",
-            (known_size, logged_to, anchored_to, device),
+            "UPDATE device SET logged_to = min(logged_to, ?1), anchored_to = min(anchored_to, ?2)"
+            " WHERE id = ?3",
+            (logged_to, anchored_to, device),
         )
 
     def behind_log(self, size: int, limit: int) -> list[Device]:
@@ -127,3 +159,62 @@ class Devices:
             " LIMIT ?2"
         )
         return [_row(row) for row in self._db.execute(query, (size, limit))]
+
+
+class Greetings:
+    """Hellos whose answer is owed, and how far they take a device's receipts back."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def owe(self, device: DeviceId, nonce: bytes) -> None:
+        """Owe the answer to a hello; of several only the last one waits for it."""
+        self._db.execute(
+            "INSERT INTO greeting (device, nonce) VALUES (?, ?)"
+            " ON CONFLICT (device) DO UPDATE SET nonce = excluded.nonce",
+            (device, nonce),
+        )
+
+    def owed(self, limit: int) -> list[tuple[DeviceId, bytes]]:
+        """(device, nonce) of hellos without an answer."""
+        rows = self._db.execute(
+            "SELECT device, nonce FROM greeting WHERE nonce IS NOT NULL LIMIT ?", (limit,)
+        )
+        return [(DeviceId(device), bytes(nonce)) for device, nonce in rows]
+
+    def settle(self, device: DeviceId, nonce: bytes) -> None:
+        """Say that a hello was answered; a later one is owed still."""
+        self._db.execute(
+            "UPDATE greeting SET nonce = NULL WHERE device = ? AND nonce = ?", (device, nonce)
+        )
+
+    def claim(self, device: DeviceId, logged_to: int, anchored_to: int) -> None:
+        """Keep to where a device's receipts are to be taken back."""
+        self._db.execute(
+            "INSERT INTO greeting (device, logged_to, anchored_to) VALUES (?, ?, ?)"
+            " ON CONFLICT (device) DO UPDATE"
+            " SET logged_to = excluded.logged_to, anchored_to = excluded.anchored_to",
+            (device, logged_to, anchored_to),
+        )
+
+    def due(
+        self, now_ms: int, every_ms: int, device: DeviceId | None = None
+    ) -> list[tuple[DeviceId, int, int]]:
+        """(device, logged to, anchored to) of claims whose time has come.
+
+        A clock that fell delays none.
+        """
+        query = (
+            "SELECT device, logged_to, anchored_to FROM greeting WHERE logged_to IS NOT NULL"
+            " AND (taken_back_ms <= ?1 - ?2 OR taken_back_ms > ?1) AND (?3 IS NULL OR device = ?3)"
+        )
+        rows = self._db.execute(query, (now_ms, every_ms, device))
+        return [(DeviceId(one), int(logged), int(anchored)) for one, logged, anchored in rows]
+
+    def served(self, device: DeviceId, now_ms: int) -> None:
+        """Say that a device's receipts were taken back as it claimed."""
+        self._db.execute(
+            "UPDATE greeting SET logged_to = NULL, anchored_to = NULL, taken_back_ms = ?"
+            " WHERE device = ?",
+            (now_ms, device),
+        )

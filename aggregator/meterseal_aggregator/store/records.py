@@ -118,12 +118,12 @@ class Records:
             (device, predecessor),
         )
 
-    def waiting(self, device: DeviceId) -> list[tuple[int, int, int | None]]:
-        """(epoch, seq, light number) of a device's waiting records, in order."""
+    def waiting(self, device: DeviceId, limit: int) -> list[tuple[int, int, int | None]]:
+        """(epoch, seq, light number) of a device's first waiting records, in order."""
         return self._db.execute(
             "SELECT epoch, seq, light_n FROM record"
-            " WHERE device = ? AND status = 0 ORDER BY epoch, seq",
-            (device,),
+            " WHERE device = ? AND status = 0 ORDER BY epoch, seq LIMIT ?",
+            (device, limit),
         ).fetchall()
 
     def load(self, device: DeviceId, status: Status) -> tuple[int, int]:
@@ -136,8 +136,11 @@ class Records:
         return int(row[0]), int(row[1])
 
     def waiting_devices(self) -> list[DeviceId]:
-        """Devices that have waiting records."""
-        rows = self._db.execute("SELECT DISTINCT device FROM record WHERE status = 0")
+        """Devices that have waiting records and are not frozen."""
+        rows = self._db.execute(
+            "SELECT id FROM device WHERE frozen IS NULL AND EXISTS"
+            " (SELECT 1 FROM record WHERE device = device.id AND status = 0)"
+        )
         return [DeviceId(row[0]) for row in rows]
 
     def of_device(self, device: DeviceId) -> Iterator[StoredRecord]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 APPLICATION_ID: Final = 0x4D534147
 """ASCII MSAG in the file header: an aggregator's store and no other database."""
-VERSION: Final = 1
+VERSION: Final = 2
 BUSY_TIMEOUT_MS: Final = 10_000
 
 TABLES: Final = """
@@ -46,6 +46,16 @@ CREATE TABLE enrolment (
   device BLOB NOT NULL,
   statement BLOB NOT NULL            -- COSE_Sign1, meterseal-enrol/1
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE greeting (              -- hellos, and how far they take receipts back
+  device BLOB PRIMARY KEY,
+  nonce BLOB,                        -- of a hello whose answer is owed
+  taken_back_ms INTEGER NOT NULL DEFAULT 0,
+  logged_to INTEGER,                 -- to where its receipts are to be taken back, once it is due
+  anchored_to INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX greeting_owed ON greeting (device) WHERE nonce IS NOT NULL;
+CREATE INDEX greeting_claimed ON greeting (taken_back_ms) WHERE logged_to IS NOT NULL;
 
 CREATE TABLE record (
   id INTEGER PRIMARY KEY,
@@ -128,6 +138,13 @@ CREATE TABLE anchored (
 """
 
 
+_GREETING: Final = TABLES[
+    TABLES.index("CREATE TABLE greeting") : TABLES.index("CREATE TABLE record")
+]
+MIGRATIONS: Final = {1: _GREETING}
+"""What makes a store of a version one of the next."""
+
+
 def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
     """Open the store, WAL and synchronous=FULL, after making sure that it is one.
 
@@ -185,6 +202,12 @@ def _recognise(connection: sqlite3.Connection, path: Path, *, create: bool) -> N
     connection.execute("PRAGMA foreign_keys = ON")
     if not tables:
         _create(connection)
+        return
+    for older in range(version, VERSION):
+        # Killed here, the file is of the one version or of the other.
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{MIGRATIONS[older]}\nPRAGMA user_version = {older + 1};\nCOMMIT;"
+        )
 
 
 def _create(connection: sqlite3.Connection) -> None:
