@@ -20,7 +20,8 @@ class Claim(IntEnum):
     INTERVAL = 2
     FORK = 3
     SPLIT_VIEW = 4
-    # 5 is kept for AGGREGATOR ROLLBACK: two checkpoints with the operator's cosignatures.
+    ROLLBACK = 5
+    ANCHOR_MISMATCH = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +91,31 @@ class SplitViewEvidence:
     rival: bytes
 
 
-Evidence: TypeAlias = "ReadingEvidence | IntervalEvidence | ForkEvidence | SplitViewEvidence"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackEvidence:
+    """Accuses a log's operator: it cosigned a smaller tree later than a larger one.
+
+    Attributes:
+        checkpoint: The larger tree, with the operator's cosignature.
+        rival: The smaller one, with a later one.
+    """
+
+    checkpoint: bytes
+    rival: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnchorMismatchEvidence:
+    """Accuses a log: it signed another root for a size than it has put on the ledger."""
+
+    checkpoint: bytes
+    ledger: bytes
+
+
+Evidence: TypeAlias = (
+    "ReadingEvidence | IntervalEvidence | ForkEvidence | SplitViewEvidence | RollbackEvidence"
+    " | AnchorMismatchEvidence"
+)
 
 
 def claim_of(evidence: Evidence) -> Claim:
@@ -104,3 +129,7 @@ def claim_of(evidence: Evidence) -> Claim:
             return Claim.FORK
         case SplitViewEvidence():
             return Claim.SPLIT_VIEW
+        case RollbackEvidence():
+            return Claim.ROLLBACK
+        case AnchorMismatchEvidence():
+            return Claim.ANCHOR_MISMATCH

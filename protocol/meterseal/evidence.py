@@ -17,12 +17,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from meterseal.claims import (
+    AnchorMismatchEvidence,
     Claim,
     Evidence,
     ForkEvidence,
     IntervalEvidence,
     Logged,
     ReadingEvidence,
+    RollbackEvidence,
     SplitViewEvidence,
     claim_of,
 )
@@ -38,6 +40,7 @@ __all__ = [
     "EVIDENCE_FORMAT",
     "EVIDENCE_SIZE_MAX",
     "KEY_CHANGES_MAX",
+    "AnchorMismatchEvidence",
     "Claim",
     "Evidence",
     "ForkEvidence",
@@ -45,6 +48,7 @@ __all__ = [
     "Key",
     "Logged",
     "ReadingEvidence",
+    "RollbackEvidence",
     "SplitViewEvidence",
     "claim_of",
     "decode_evidence",
@@ -84,13 +88,13 @@ _MUST: Final = {
     Claim.INTERVAL: _HEAD | _LOGGED,
     Claim.FORK: _HEAD | {Key.RECORD, Key.RIVAL_RECORD},
     Claim.SPLIT_VIEW: _HEAD | {Key.CHECKPOINT, Key.RIVAL_CHECKPOINT},
+    Claim.ROLLBACK: _HEAD | {Key.CHECKPOINT, Key.RIVAL_CHECKPOINT},
+    Claim.ANCHOR_MISMATCH: _HEAD | {Key.CHECKPOINT, Key.LEDGER},
 }
 _OPTIONAL_PARTS: Final = frozenset({Key.MANIFEST, Key.ENROLMENT, Key.KEY_CHANGES, Key.LEDGER})
-_MAY: Final = {
+_MAY: Final = dict.fromkeys(Claim, frozenset[Key]()) | {
     Claim.READING: _OPTIONAL_PARTS,
     Claim.INTERVAL: _OPTIONAL_PARTS,
-    Claim.FORK: frozenset[Key](),
-    Claim.SPLIT_VIEW: frozenset[Key](),
 }
 
 
@@ -128,6 +132,10 @@ def decode_evidence(data: bytes) -> Evidence:
         )
     claim = _claim(fields.get(Key.CLAIM))
     _check_keys(claim, fields)
+    return _by_claim(claim, fields)
+
+
+def _by_claim(claim: Claim, fields: dict[object, object]) -> Evidence:
     match claim:
         case Claim.READING:
             return ReadingEvidence(
@@ -146,6 +154,15 @@ def decode_evidence(data: bytes) -> Evidence:
                 checkpoint=_bytes(fields, Key.CHECKPOINT),
                 rival=_bytes(fields, Key.RIVAL_CHECKPOINT),
             )
+        case Claim.ROLLBACK:
+            return RollbackEvidence(
+                checkpoint=_bytes(fields, Key.CHECKPOINT),
+                rival=_bytes(fields, Key.RIVAL_CHECKPOINT),
+            )
+        case Claim.ANCHOR_MISMATCH:
+            return AnchorMismatchEvidence(
+                checkpoint=_bytes(fields, Key.CHECKPOINT), ledger=_bytes(fields, Key.LEDGER)
+            )
 
 
 def _body(evidence: Evidence) -> dict[int, object]:
@@ -159,8 +176,10 @@ def _body(evidence: Evidence) -> dict[int, object]:
             return _interval_body(evidence)
         case ForkEvidence():
             return {Key.RECORD: evidence.record, Key.RIVAL_RECORD: evidence.rival}
-        case SplitViewEvidence():
+        case SplitViewEvidence() | RollbackEvidence():
             return {Key.CHECKPOINT: evidence.checkpoint, Key.RIVAL_CHECKPOINT: evidence.rival}
+        case AnchorMismatchEvidence():
+            return {Key.CHECKPOINT: evidence.checkpoint, Key.LEDGER: evidence.ledger}
 
 
 def _interval_body(evidence: IntervalEvidence) -> dict[int, object]:
@@ -193,7 +212,7 @@ def _claim(value: object) -> Claim:
 
 
 def _check_keys(claim: Claim, fields: dict[object, object]) -> None:
-    name = claim.name.lower().replace("_", " ")
+    name = _name(claim)
     for key in sorted(_MUST[claim]):
         if key not in fields:
             raise EncodingError(f"evidence of a {name}: key {int(key)} ({_name(key)}) is missing")
@@ -258,7 +277,7 @@ def _where(key: Key) -> str:
     return f"evidence file, key {int(key)} ({_name(key)})"
 
 
-def _name(key: Key) -> str:
+def _name(key: Key | Claim) -> str:
     return key.name.lower().replace("_", " ")
 
 

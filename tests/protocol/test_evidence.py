@@ -11,11 +11,13 @@ from meterseal.encoding import decode, encode
 from meterseal.errors import EncodingError
 from meterseal.evidence import (
     EVIDENCE_SIZE_MAX,
+    AnchorMismatchEvidence,
     Evidence,
     ForkEvidence,
     IntervalEvidence,
     Logged,
     ReadingEvidence,
+    RollbackEvidence,
     SplitViewEvidence,
     decode_evidence,
     encode_evidence,
@@ -43,6 +45,8 @@ EVERY_CLAIM: list[Evidence] = [
     FULL,
     ForkEvidence(record=b"one", rival=b"other"),
     SplitViewEvidence(checkpoint=b"one", rival=b"other"),
+    RollbackEvidence(checkpoint=b"one", rival=b"other"),
+    AnchorMismatchEvidence(checkpoint=b"one", ledger=b"ledger"),
 ]
 
 
@@ -78,7 +82,7 @@ Damage = dict[int, object]
         (lambda f: f | {11: b"rival"}, r"unexpected key 11 \(rival record\)"),
         (lambda f: f | {0: "meterseal-evidence/2"}, "meterseal-evidence/1"),
         (lambda f: {key: f[key] for key in f if key != 0}, "meterseal-evidence/1"),
-        (lambda f: f | {1: 5}, "expected a claim of 1, 2, 3, 4 at key 1, got 5"),
+        (lambda f: f | {1: 7}, "expected a claim of 1, 2, 3, 4, 5, 6 at key 1, got 7"),
         (lambda f: f | {1: None}, "got no number"),
         (lambda f: {key: f[key] for key in f if key != 6}, r"key 6 \(checkpoint\) is missing"),
         (lambda f: {key: f[key] for key in f if key != 3}, r"key 3 \(interval path\) is missing"),

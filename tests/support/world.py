@@ -30,10 +30,12 @@ from meterseal.bodies import (
 )
 from meterseal.checkpoint import Checkpoint, LogPolicy, Witness, sign_checkpoint
 from meterseal.evidence import (
+    AnchorMismatchEvidence,
     ForkEvidence,
     IntervalEvidence,
     Logged,
     ReadingEvidence,
+    RollbackEvidence,
     SplitViewEvidence,
 )
 from meterseal.keys import SigningKey, device_id
@@ -330,7 +332,37 @@ class World:
         other = replace(self.checkpoint, root=Hash(sha256(b"another history").digest()))
         return SplitViewEvidence(checkpoint=self.note(), rival=self.note(other, cosigned_by=0))
 
-    def policy(self, *, ledger: bool = False, pinned: bool = True, quorum: int = 2) -> TrustPolicy:
+    @property
+    def operator(self) -> Cosigner:
+        """The operator's own cosignature key."""
+        return Cosigner(name=f"{self.log.name}/operator", key=key(self.seed, "operator"))
+
+    def operators_note(self, size: int, time_s: int) -> bytes:
+        """Sign the log at a size, and cosign it as the operator alone."""
+        tree = replace(self.checkpoint, size=size, root=merkle.root(self.leaves[:size]))
+        return sign_checkpoint(tree, self.log, (self.operator, time_s))
+
+    def rollback_evidence(self) -> RollbackEvidence:
+        """Show the checkpoint and a smaller one that the operator cosigned a minute later."""
+        time_s = START_MS // 1000 + 930
+        return RollbackEvidence(
+            checkpoint=self.operators_note(len(self.leaves), time_s),
+            rival=self.operators_note(len(self.leaves) - 9, time_s + 60),
+        )
+
+    def mismatch_evidence(self) -> AnchorMismatchEvidence:
+        """Show the checkpoint and a ledger that holds another root for its size."""
+        other = {len(self.leaves): Hash(sha256(b"another history").digest())}
+        return AnchorMismatchEvidence(checkpoint=self.note(), ledger=self.ledger_proof(other))
+
+    def policy(
+        self,
+        *,
+        ledger: bool = False,
+        pinned: bool = True,
+        quorum: int = 2,
+        operator: bool = False,
+    ) -> TrustPolicy:
         """Pin this world, as a checker who believes all of it would."""
         return TrustPolicy(
             log=LogPolicy(
@@ -341,6 +373,7 @@ class World:
                     for n, each in enumerate(self.witnesses)
                 ),
                 quorum=quorum,
+                operator=self.operator.verifier if operator else None,
             ),
             devices={self.device: self.device_key.public} if pinned else {},
             enrolment_keys=frozenset({self.enrolment_key.public}),

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meterseal.bodies import Event, EventCode, Restore, RestoreReason
-from meterseal.evidence import ForkEvidence, SplitViewEvidence, encode_evidence
+from meterseal.evidence import (
+    AnchorMismatchEvidence,
+    ForkEvidence,
+    RollbackEvidence,
+    SplitViewEvidence,
+    encode_evidence,
+)
 from meterseal.records import Light, Record, decode_record, encode_record, record_hash
 from meterseal.types import Epoch, Hash, Seq
 from meterseal_verifier.verdict import Offence, Report, StepState, Verdict
@@ -100,13 +106,23 @@ def test_a_forged_rival_does_not_convict_an_honest_device(world: World, forger: 
         accuse(world, rival, world.readings[5]),
     ):
         assert report.verdict is Verdict.BAD_INPUT
-        assert "not signed by the device" in report.sentence
+        assert "not signed by the key that your trust file pins" in report.sentence
 
 
 def test_a_device_that_is_not_pinned_is_not_accused(world: World, foreign: World) -> None:
     report = verify(encode_evidence(foreign.fork_evidence()), world.policy())
 
     assert report.verdict is Verdict.CANNOT_CHECK
+
+
+def test_a_fork_by_a_key_that_came_later_asks_for_that_key_to_be_pinned() -> None:
+    """The trust file pins the key before the change; the forgery of neither is shown."""
+    changed = World.build(key_changes=1)
+
+    report = verify(encode_evidence(changed.fork_evidence()), changed.policy())
+
+    assert report.verdict is Verdict.BAD_INPUT
+    assert "not signed by the key that your trust file pins for this device" in report.sentence
 
 
 def test_records_of_two_devices_accuse_nobody(world: World, foreign: World) -> None:
@@ -149,3 +165,99 @@ class TestSplitView:
 
         assert report.offence is Offence.SIGNATURE_INVALID
         assert "not the key" in (report.culprit or "")
+
+
+class TestRollback:
+    def judge(
+        self, world: World, larger: bytes, smaller: bytes, *, operator: bool = True
+    ) -> Report:
+        evidence = RollbackEvidence(checkpoint=larger, rival=smaller)
+        return verify(encode_evidence(evidence), world.policy(operator=operator))
+
+    def test_a_smaller_tree_that_was_cosigned_later_convicts_the_operator(
+        self, world: World
+    ) -> None:
+        evidence = world.rollback_evidence()
+
+        report = self.judge(world, evidence.checkpoint, evidence.rival)
+        swapped = self.judge(world, evidence.rival, evidence.checkpoint)
+
+        assert report.offence is swapped.offence is Offence.AGGREGATOR_ROLLBACK
+        assert "holder of cosignature key" in (report.culprit or "")
+        assert "size 40 at 2026-11-23 15:30:30" in (report.got or "")
+        states = [step.state for step in report.steps]
+        assert states.count(StepState.NOT_ASKED) == 4
+        assert states[5] is StepState.PASSED
+
+    @pytest.mark.parametrize(("size", "later_s"), [(31, 0), (31, -60), (40, 60)])
+    def test_a_tree_that_grew_or_stood_still_accuses_nobody(
+        self, world: World, size: int, later_s: int
+    ) -> None:
+        larger = world.operators_note(40, 1_795_447_830)
+
+        report = self.judge(world, larger, world.operators_note(size, 1_795_447_830 + later_s))
+
+        assert report.verdict is Verdict.BAD_INPUT
+        assert report.culprit is None
+
+    def test_without_the_operators_times_nobody_is_accused(self, world: World) -> None:
+        evidence = world.rollback_evidence()
+        smaller = replace(world.checkpoint, size=31)
+
+        assert self.judge(world, world.note(), evidence.rival).verdict is Verdict.BAD_INPUT
+        assert (
+            self.judge(world, evidence.checkpoint, world.note(smaller)).verdict is Verdict.BAD_INPUT
+        )
+
+    def test_a_checker_who_does_not_know_the_operator_cannot_check(self, world: World) -> None:
+        evidence = world.rollback_evidence()
+
+        report = self.judge(world, evidence.checkpoint, evidence.rival, operator=False)
+
+        assert report.verdict is Verdict.CANNOT_CHECK
+        assert "Add operator under [log]" in report.sentence
+
+    def test_another_operator_or_log_convicts_nobody(self, world: World, foreign: World) -> None:
+        evidence = foreign.rollback_evidence()
+
+        report = self.judge(world, evidence.checkpoint, evidence.rival)
+
+        assert report.verdict is Verdict.CANNOT_CHECK
+
+
+class TestAnchorMismatch:
+    def judge(self, world: World, note: bytes, ledger: bytes) -> Report:
+        evidence = AnchorMismatchEvidence(checkpoint=note, ledger=ledger)
+        return verify(encode_evidence(evidence), world.policy(ledger=True))
+
+    def test_another_root_on_the_ledger_convicts_the_log(self, world: World) -> None:
+        evidence = world.mismatch_evidence()
+
+        report = self.judge(world, evidence.checkpoint, evidence.ledger)
+
+        assert report.offence is Offence.ANCHOR_MISMATCH
+        assert world.log.name in (report.culprit or "")
+        assert report.claim == "anchor mismatch"
+
+    def test_no_quorum_is_needed_where_the_logs_own_signature_convicts(self, world: World) -> None:
+        note = world.note(cosigned_by=0)
+
+        report = self.judge(world, note, world.mismatch_evidence().ledger)
+
+        assert report.offence is Offence.ANCHOR_MISMATCH
+
+    def test_the_same_root_or_an_empty_slot_accuses_nobody(self, world: World) -> None:
+        for proof in (world.ledger_proof(), world.ledger_proof({})):
+            report = self.judge(world, world.note(), proof)
+
+            assert report.verdict is Verdict.BAD_INPUT
+            assert "accuses nobody" in report.sentence
+
+    def test_a_checker_without_a_ledger_or_of_another_cannot_check(
+        self, world: World, foreign: World
+    ) -> None:
+        data = encode_evidence(world.mismatch_evidence())
+        theirs = foreign.mismatch_evidence().ledger
+
+        assert verify(data, world.policy()).verdict is Verdict.CANNOT_CHECK
+        assert self.judge(world, world.note(), theirs).verdict is Verdict.CANNOT_CHECK

@@ -21,7 +21,11 @@ TITLES: Final = {
 }
 """What each step is about; `protocol/evidence.md` has the same numbers."""
 
-_ACCUSATIONS: Final = {("fork", 4): "contradiction", ("split view", 5): "contradiction"}
+_ACCUSATIONS: Final = {
+    ("fork", 4): "contradiction",
+    ("split view", 5): "contradiction",
+    ("rollback", 5): "contradiction",
+}
 """Where a file that accuses asks something else."""
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from meterseal import cose
 from meterseal.errors import SignatureInvalid
 from meterseal.keys import fingerprint
+from meterseal_verifier.meters import check_serials
 from meterseal_verifier.text import device_name, safe, sentence_case, utc
 from meterseal_verifier.verdict import Offence, bad_input, cannot_check, tampered
 
@@ -127,6 +128,7 @@ def check_signatures(parts: ProofParts, key: PublicKey) -> str:
     if parts.manifest is not None:
         signed.append(parts.manifest)
         _check_manifest(parts.manifest, parts.interval, key)
+        check_serials(parts.manifest, parts.enrolment)
     names = ", ".join(part.what for part in signed)
     return f"signed by the device's key: {names}"
 

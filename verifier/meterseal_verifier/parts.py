@@ -160,4 +160,42 @@ class SplitViewParts:
         return f"that log “{safe(self.note.checkpoint.origin)}” signed two histories of one size"
 
 
-Parts: TypeAlias = "ProofParts | ForkParts | SplitViewParts"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackParts:
+    """Two checkpoints, of which the operator is said to have cosigned the smaller one later."""
+
+    note: Note
+    rival: Note
+
+    @property
+    def claim(self) -> str:
+        """The claim in one word."""
+        return "rollback"
+
+    @property
+    def summary(self) -> str:
+        """The claim in words; nothing of it is proved yet."""
+        origin = safe(self.note.checkpoint.origin)
+        return f"that the operator of log “{origin}” went back to a smaller tree"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MismatchParts:
+    """A checkpoint and a ledger that are said to contradict each other."""
+
+    note: Note
+    ledger: LedgerProof
+
+    @property
+    def claim(self) -> str:
+        """The claim in one word, or two."""
+        return "anchor mismatch"
+
+    @property
+    def summary(self) -> str:
+        """The claim in words; nothing of it is proved yet."""
+        origin = safe(self.note.checkpoint.origin)
+        return f"that log “{origin}” signed another root than it put on the ledger"
+
+
+Parts: TypeAlias = "ProofParts | ForkParts | SplitViewParts | RollbackParts | MismatchParts"

@@ -13,10 +13,12 @@ from meterseal.chain import check_interval
 from meterseal.checkpoint import Checkpoint
 from meterseal.errors import ProtocolError
 from meterseal.evidence import (
+    AnchorMismatchEvidence,
     ForkEvidence,
     IntervalEvidence,
     Logged,
     ReadingEvidence,
+    RollbackEvidence,
     SplitViewEvidence,
     decode_evidence,
 )
@@ -29,10 +31,12 @@ from meterseal_verifier.parts import (
     ForkParts,
     KeyChangePart,
     Leaf,
+    MismatchParts,
     Note,
     Parts,
     ProofParts,
     ReadingPart,
+    RollbackParts,
     Signed,
     SplitViewParts,
 )
@@ -73,6 +77,15 @@ def read_parts(data: bytes) -> Parts:
             return SplitViewParts(
                 note=_note(evidence.checkpoint, "the checkpoint"),
                 rival=_note(evidence.rival, "the rival checkpoint"),
+            )
+        case RollbackEvidence():
+            return RollbackParts(
+                note=_note(evidence.checkpoint, "the checkpoint"),
+                rival=_note(evidence.rival, "the rival checkpoint"),
+            )
+        case AnchorMismatchEvidence():
+            return MismatchParts(
+                note=_note(evidence.checkpoint, "the checkpoint"), ledger=_ledger(evidence.ledger)
             )
 
 
@@ -119,7 +132,7 @@ def _proof_parts(evidence: IntervalEvidence, reading: ReadingPart | None) -> Pro
         manifest=manifest,
         enrolment=enrolment,
         key_changes=tuple(key_changes),
-        ledger=_ledger(evidence.ledger),
+        ledger=None if evidence.ledger is None else _ledger(evidence.ledger),
     )
 
 
@@ -177,9 +190,7 @@ def _note(data: bytes, what: str) -> Note:
     return Note(data=data, checkpoint=checkpoint, lines=lines)
 
 
-def _ledger(data: bytes | None) -> LedgerProof | None:
-    if data is None:
-        return None
+def _ledger(data: bytes) -> LedgerProof:
     try:
         return LedgerProof.parse(data)
     except ProtocolError as error:

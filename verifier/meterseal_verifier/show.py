@@ -13,11 +13,13 @@ from meterseal.checkpoint import Checkpoint
 from meterseal.errors import EncodingError
 from meterseal.evidence import (
     EVIDENCE_SIZE_MAX,
+    AnchorMismatchEvidence,
     Evidence,
     ForkEvidence,
     IntervalEvidence,
     Logged,
     ReadingEvidence,
+    RollbackEvidence,
     SplitViewEvidence,
     claim_of,
     decode_evidence,
@@ -71,7 +73,7 @@ def describe(data: bytes) -> Section:
 def describe_evidence(evidence: Evidence) -> Section:
     """Describe a whole evidence file."""
     claim = claim_of(evidence).name.lower().replace("_", " ")
-    title = f"Evidence of a {claim}".replace("a interval", "an interval")
+    title = f"Evidence of {'an' if claim[0] in 'aeiou' else 'a'} {claim}"
     match evidence:
         case ReadingEvidence():
             interval = describe_evidence(evidence.interval)
@@ -92,13 +94,21 @@ def describe_evidence(evidence: Evidence) -> Section:
                 _record("record", "One record", evidence.record),
                 _record("rival", "And another one", evidence.rival),
             )
-        case SplitViewEvidence():
+        case SplitViewEvidence() | RollbackEvidence():
             return section(
                 "evidence",
                 title,
                 text_fact("claim", claim),
                 _note(evidence.checkpoint, "checkpoint", "One checkpoint"),
                 _note(evidence.rival, "rival", "And another one"),
+            )
+        case AnchorMismatchEvidence():
+            return section(
+                "evidence",
+                title,
+                text_fact("claim", claim),
+                _note(evidence.checkpoint, "checkpoint", "The log's checkpoint"),
+                _ledger(evidence.ledger),
             )
 
 

@@ -70,7 +70,8 @@ class Report:
     """The outcome of one check, complete enough to print, to archive and to dispute.
 
     Attributes:
-        claim: What the file claims (`reading`, `interval`, `fork`, `split view`), or None when it
+        claim: What the file claims (`reading`, `interval`, `fork`, `split view`, `rollback`,
+            `anchor mismatch`), or None when it
             could not be read.
         steps: All seven steps, in order, also those not reached.
         verdict: How the check ended.

@@ -15,7 +15,8 @@ Rules:
   it counts only once step (6) shows that the log signed. PENDING at step (6) does not keep step
   (7) from finding what is worse.
 - A file that accuses uses the same numbers, and what it has no part for is shown as not asked. Two
-  records contradict each other at step (4), two checkpoints at step (5).
+  records contradict each other at step (4), two checkpoints at step (5), a checkpoint and the
+  ledger at step (7).
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ from typing import TYPE_CHECKING
 from meterseal.keys import fingerprint
 from meterseal_verifier.accuse import (
     check_both_by_log,
+    check_both_by_operator,
     check_both_signed,
+    check_one_by_log,
     convict_of_fork,
+    convict_of_mismatch,
+    convict_of_rollback,
     convict_of_split_view,
 )
 from meterseal_verifier.checklist import Checklist
@@ -39,7 +44,14 @@ from meterseal_verifier.device import (
 )
 from meterseal_verifier.ledger import check_anchor
 from meterseal_verifier.log import check_checkpoint, check_in_log, check_reading_in_interval
-from meterseal_verifier.parts import ForkParts, ProofParts, SplitViewParts
+from meterseal_verifier.meters import who_vouches_for_meters
+from meterseal_verifier.parts import (
+    ForkParts,
+    MismatchParts,
+    ProofParts,
+    RollbackParts,
+    SplitViewParts,
+)
 from meterseal_verifier.read import read_parts
 from meterseal_verifier.text import sentence_case, utc
 from meterseal_verifier.verdict import Finding, Judgement, Report, Verdict
@@ -78,6 +90,10 @@ def _judge(evidence: bytes, policy: TrustPolicy, checklist: Checklist) -> Judgem
             return _convict_device(parts, policy, checklist)
         case SplitViewParts():
             return _convict_log(parts, policy, checklist)
+        case RollbackParts():
+            return _convict_operator(parts, policy, checklist)
+        case MismatchParts():
+            return _convict_by_ledger(parts, policy, checklist)
 
 
 def _prove(parts: ProofParts, policy: TrustPolicy, checklist: Checklist) -> Judgement:
@@ -115,10 +131,11 @@ def _proved(parts: ProofParts, policy: TrustPolicy, vouched: Vouched) -> Judgeme
         shown.append("cosigned by enough witnesses")
     if policy.ledger is not None:
         shown.append("anchored on the ledger")
+    meters = who_vouches_for_meters(parts)
     return Judgement(
         verdict=Verdict.OK,
         sentence=f"{sentence_case(parts.summary)}: {', '.join(shown)}. "
-        f"Who vouches for the device's key: {vouched.by}.",
+        f"Who vouches for the device's key: {vouched.by}.{' ' if meters else ''}{meters}",
     )
 
 
@@ -142,3 +159,24 @@ def _convict_log(parts: SplitViewParts, policy: TrustPolicy, checklist: Checklis
         say(check_both_by_log(parts, policy.log))
     with checklist.step(5):
         raise convict_of_split_view(parts, policy.log)
+
+
+def _convict_operator(parts: RollbackParts, policy: TrustPolicy, checklist: Checklist) -> Judgement:
+    for number in (2, 3, 4, 7):
+        checklist.not_asked(number, "two cosigned checkpoints convict without a device or a ledger")
+    with checklist.step(6) as say:
+        line, times = check_both_by_operator(parts, policy.log)
+        say(line)
+    with checklist.step(5):
+        raise convict_of_rollback(parts, times, policy.log)
+
+
+def _convict_by_ledger(
+    parts: MismatchParts, policy: TrustPolicy, checklist: Checklist
+) -> Judgement:
+    for number in (2, 3, 4, 5):
+        checklist.not_asked(number, "a signed checkpoint and the ledger convict without a device")
+    with checklist.step(6) as say:
+        say(check_one_by_log(parts, policy.log))
+    with checklist.step(7):
+        raise convict_of_mismatch(parts, policy)
