@@ -6,25 +6,37 @@ typed by hand from documents, so the meters here are not made by what reads them
 
 from __future__ import annotations
 
+import asyncio
 import os
 import struct
 import termios
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
 
+from meterseal_agent.bus.port import ModbusPort
+from meterseal_agent.bus.settings import SerialLine
+from meterseal_agent.scan.progress import Quiet
+from meterseal_agent.scan.scan import Scan, Target
+from meterseal_agent.scan.settings import SERIAL_TIMEOUT_S as TIMEOUT_S
+from meterseal_agent.scan.settings import patient
 from meterseal_simulator.bus import Bus
 from meterseal_simulator.line import Line, LineTiming
 from meterseal_simulator.port import PtyPort
-from meterseal_simulator.registers import RegisterSlave, place
+from meterseal_simulator.registers import RegisterSlave, Slave, place
+from meterseal_simulator.virtual import VirtualLoop, VirtualTerminal
 from support.golden import load_vector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from meterseal_agent.bus.settings import Line as BusLine
+    from meterseal_agent.bus.settings import Parity
+    from meterseal_agent.profiles import Profile
+    from meterseal_agent.scan.found import LineReport
     from meterseal_simulator.modbus import Request
-    from meterseal_simulator.registers import Slave
     from meterseal_simulator.reply import Reply
 
 SPEEDS = {
@@ -37,6 +49,8 @@ SPEEDS = {
     57600: termios.B57600,
     115200: termios.B115200,
 }
+PORT = "virtual://line"
+TIMING = LineTiming(baud=19200, turnaround_s=0.02)
 _OUTPUT_SPEED = 5
 
 
@@ -50,10 +64,12 @@ def golden_slave(name: str, *, limit: int = 125, **changed: tuple[int, int, str]
     """
     vector = load_vector(name)
     images: dict[int, dict[int, int]] = {3: {}, 4: {}}
-    for row in vector.rows:
-        # A further row of a quantity (an overflow, say) tells of another moment.
-        if row.value is not None and row.address not in images[row.function]:
+    # A further row of a quantity (an overflow, say) tells of another moment.
+    for row in sorted(vector.rows, key=lambda row: row.value is None):
+        if row.address not in images[row.function]:
             place(images[row.function], row.address, _words(row.words))
+            if row.scale_address is not None:
+                place(images[row.function], row.scale_address, _words(row.scale))
     for told in vector.identity.values():
         place(images[told.function], told.address, _words(told.words))
     for function, address, words in changed.values():
@@ -67,16 +83,18 @@ def _words(data: bytes) -> tuple[int, ...]:
 
 @dataclass(kw_only=True)
 class MotleyLine:
-    """The slaves, their speeds, and every request that reached one of them or none.
+    """The slaves, what each listens to, and every request that was heard.
 
     Attributes:
-        port: What the scan opens.
         bus: Arm faults here.
+        settings: Speed and parity by address.
+        current: What the master has set now; no parity where the line has none.
     """
 
-    port: Path
     bus: Bus
-    speeds: Mapping[int, int]
+    settings: Mapping[int, Setting]
+    current: Callable[[], tuple[int, str | None]]
+    port: str = ""
     requests: list[Request] = field(default_factory=list)
 
     @property
@@ -85,39 +103,80 @@ class MotleyLine:
 
     def answer(self, request: Request) -> Reply | None:
         self.requests.append(request)
-        speed = self.speeds.get(request.unit)
-        if speed is None or SPEEDS[speed] != self.speed():
+        wanted = self.settings.get(request.unit)
+        baud, parity = self.current()
+        if wanted is None or wanted[0] != baud or parity not in (None, wanted[1]):
             return None
         return self.bus.answer(request)
 
-    def speed(self) -> int:
-        """Read which speed the scan has set at its end of the pseudo-terminal."""
-        terminal = os.open(self.port, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
-        try:
-            speed: int = termios.tcgetattr(terminal)[_OUTPUT_SPEED]
-        finally:
-            os.close(terminal)
-        return speed
+
+Setting = tuple[int, str]
+Meters = Mapping[int, tuple[Setting, Slave]]
+
+
+def motley(meters: Meters, current: Callable[[], tuple[int, str | None]]) -> MotleyLine:
+    bus = Bus({unit: slave for unit, (_, slave) in meters.items()})
+    settings = {unit: setting for unit, (setting, _) in meters.items()}
+    return MotleyLine(bus=bus, settings=settings, current=current)
 
 
 @contextmanager
-def motley_line(
-    folder: Path, slaves: Mapping[int, tuple[int, Slave]], turnaround_s: float = 0.02
-) -> Iterator[MotleyLine]:
-    """Serve slaves at a pseudo-terminal.
+def pty_line(folder: Path, meters: Meters) -> Iterator[MotleyLine]:
+    """Serve meters at a pseudo-terminal, in real time. It keeps a speed and no parity."""
+    link = folder / "ttyRS485"
 
-    Args:
-        folder: Where the port's stable name is made.
-        slaves: Speed and slave by address.
-        turnaround_s: What each takes to begin its answer.
-    """
-    bus = Bus({unit: slave for unit, (_, slave) in slaves.items()})
-    speeds = {unit: speed for unit, (speed, _) in slaves.items()}
-    line = MotleyLine(port=folder / "ttyRS485", bus=bus, speeds=speeds)
-    timing = LineTiming(baud=19200, turnaround_s=turnaround_s)
-    port = PtyPort(Line(timing, line.answer), line.port)
+    def current() -> tuple[int, str | None]:
+        terminal = os.open(link, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            speed = termios.tcgetattr(terminal)[_OUTPUT_SPEED]
+        finally:
+            os.close(terminal)
+        return next(baud for baud, known in SPEEDS.items() if known == speed), None
+
+    line = motley(meters, current)
+    line.port = str(link)
+    port = PtyPort(Line(TIMING, line.answer), link)
     port.start()
     try:
         yield line
     finally:
         port.close()
+
+
+class VirtualScan:
+    """A scan of one line in virtual time: nobody waits.
+
+    Attributes:
+        meters: The line; arm its faults before `run`.
+        seconds: How long the scan took, by the line's clock.
+    """
+
+    def __init__(self, meters: Meters, timing: LineTiming = TIMING) -> None:
+        self.meters = motley(meters, lambda: (self._line.baud, self._line.parity))
+        self.seconds = 0.0
+        self._line = SerialLine(port=PORT)
+        self._wire = Line(timing, self.meters.answer)
+
+    def run(
+        self, *settings: Setting, units: Sequence[int], profiles: Sequence[Profile]
+    ) -> tuple[LineReport, ...]:
+        lines = tuple(
+            patient(SerialLine(port=PORT, baud=baud, parity=cast("Parity", parity)), TIMEOUT_S)
+            for baud, parity in settings
+        )
+        target = Target(lines=lines, units=tuple(units))
+        scan = Scan([target], profiles, Quiet(), self._open)
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            loop = runner.get_loop()
+            assert isinstance(loop, VirtualLoop)
+            loop.plug("line", VirtualTerminal(self._wire))
+            runner.run(scan.run())
+            self.seconds = loop.time()
+        return tuple(scan.reports[0])
+
+    def _open(self, line: BusLine) -> ModbusPort:
+        assert isinstance(line, SerialLine)
+        self._line = line
+        # Who talks at another speed talks in characters of that speed.
+        self._wire.timing = replace(self._wire.timing, baud=line.baud, parity=line.parity)
+        return ModbusPort(line)

@@ -11,17 +11,16 @@ from meterseal_agent.config import MeterConfig
 from meterseal_agent.errors import BusError, MeterError, PortError
 from meterseal_agent.poll.meter import MeterReader
 from meterseal_agent.scan.found import Candidate, Proof
+from meterseal_agent.scan.probes import SIGNS
 
 if TYPE_CHECKING:
     from meterseal_agent.bus.port import Port
     from meterseal_agent.bus.settings import Line
     from meterseal_agent.profiles import Profile
 
-# The reader learns to read around holes from a refusal, and a line may garble one reply.
-_TRIES = 3
-# What a mains voltage and a grid's frequency may be, in mV and mHz.
-_VOLTAGES_MV = range(80_000, 500_000)
-_FREQUENCIES_MHZ = range(45_000, 66_000)
+# A line may garble a reply, and the reader learns from refusals: up to three of its canary, then
+# one of a hole.
+_TRIES = 6
 
 
 async def check(port: Port, line: Line, unit: int, profile: Profile, proof: Proof) -> Candidate:
@@ -78,9 +77,8 @@ def _nonsense(values: dict[str, int]) -> str:
     """Say what no meter on a live grid shows; 0 is what an unwired phase shows."""
     if not values:
         return "expected values, got none: the device has none of them"
-    for name, value in values.items():
-        if name.startswith("voltage_l") and value and value not in _VOLTAGES_MV:
-            return f"{name}: expected 80 to 500 V, got {value / 1000:g} V"
-        if name == "frequency_mhz" and value and value not in _FREQUENCIES_MHZ:
-            return f"{name}: expected 45 to 66 Hz, got {value / 1000:g} Hz"
+    for name, possible in SIGNS.items():
+        value = values.get(name)
+        if value and value not in possible:
+            return f"{name}: expected {possible[0]} to {possible[-1]}, got {value}"
     return ""

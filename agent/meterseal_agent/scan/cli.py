@@ -19,7 +19,7 @@ from meterseal_agent.bus.settings import SerialLine, TcpLine
 from meterseal_agent.errors import AgentError, ConfigError
 from meterseal_agent.profiles.catalogue import load_all
 from meterseal_agent.scan.found import Verdict
-from meterseal_agent.scan.ports import serial_ports
+from meterseal_agent.scan.ports import has_parity, serial_ports
 from meterseal_agent.scan.progress import Bar, Lines, Quiet
 from meterseal_agent.scan.report import facts, text
 from meterseal_agent.scan.scan import Scan, Target
@@ -80,7 +80,8 @@ def scan(options: argparse.Namespace) -> int:
             message = f"{options.write}: not written, for no device was found"
             raise AgentError(message)
         _write(options, document(run.reports, before, config))
-    sure = bool(found) and all(one.verdict is Verdict.EXACT for one in found)
+    garbled = any(one.broken or one.doubled for reports in run.reports for one in reports)
+    sure = bool(found) and all(one.verdict is Verdict.EXACT for one in found) and not garbled
     return _EXIT_OK if sure else _EXIT_OPEN
 
 
@@ -136,7 +137,8 @@ def _targets(
     bauds, parities = options.baud or (), cast("Sequence[Parity]", options.parity or ())
     serial = tuple(one for one in asked if one <= _UNIT_MAX)
     for port in dict.fromkeys(ports):
-        tried = lines(port, profiles, quick=options.quick, bauds=bauds, parities=parities)
+        which = parities if parities or has_parity(port) else PARITIES[:1]
+        tried = lines(port, profiles, quick=options.quick, bauds=bauds, parities=which)
         found.append(Target(lines=tried, units=serial))
     return tuple(found)
 

@@ -4,7 +4,7 @@
    profiles that expect the same are all named.
 2. By SunSpec: the maker that model 1 names, and the models that there are.
 3. By a serial number where a profile expects one.
-4. By a frequency that hums where a profile expects it.
+4. By a frequency or voltage of mains where a profile expects it.
 
 Only 1 and 2 prove a model, and only where one profile is left; the rest asks a person. A device
 that leaves several questions in a row unanswered is not asked on.
@@ -13,6 +13,7 @@ that leaves several questions in a row unanswered is not asked on.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meterseal_agent.bus.frame import Request
@@ -27,15 +28,16 @@ from meterseal_agent.scan.probes import (
     Probe,
     agrees,
     by_probe,
-    frequency_of,
-    hums,
     identity_of,
     probe_of,
+    shows_mains,
+    sign_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from meterseal.types import Hash
     from meterseal_agent.bus.port import Port
     from meterseal_agent.bus.settings import Line
     from meterseal_agent.profiles import Profile
@@ -116,14 +118,14 @@ class Identification:
 
     async def _by_values(self) -> list[Candidate]:
         known = [one for one in self._fixed if not identity_of(one) and one.serial is None]
-        asked = ((one, point.field) for one in known if (point := frequency_of(one)))
+        asked = ((one, point.field) for one in known if (point := sign_of(one)))
         found = []
         for probe, profiles in by_probe(asked).items():
             words = await self._ask(probe)
             if words is None:
                 continue
-            points = ((one, frequency_of(one)) for one in profiles)
-            fitting = [one for one, point in points if point and hums(point, words)]
+            points = ((one, sign_of(one)) for one in profiles)
+            fitting = [one for one, point in points if point and shows_mains(point, words)]
             found += await self._checked(fitting, Proof.VALUES)
         return found
 
@@ -138,8 +140,16 @@ class Identification:
     async def _checked(self, profiles: Iterable[Profile], proof: Proof) -> list[Candidate]:
         """Read the device by each profile; keep those that make sense of it."""
         sound = []
+        read: dict[Hash, Candidate] = {}
         for profile in profiles:
-            candidate = await check(self._port, self._line, self._unit, profile, proof)
+            twin = None if profile.sunspec else read.get(profile.map_hash)
+            if twin is None:
+                candidate = await check(self._port, self._line, self._unit, profile, proof)
+            else:  # Another model of the same map: what was read holds for it too.
+                candidate = replace(
+                    twin, profile=profile.name, make=profile.make, model=profile.model
+                )
+            read[profile.map_hash] = candidate
             if not candidate.flaw:
                 sound.append(candidate)
             elif proof is Proof.IDENTITY:

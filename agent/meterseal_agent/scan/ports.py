@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 _DEV = Path("/dev")
+_PSEUDO = "/dev/pts/"
 # Names that rules of udev or the board's maker give to a built-in RS-485 port.
 _BUILT_IN = ("ttyRS485*", "serial0", "ttyAMA[0-9]*", "ttyUSB*", "ttyACM*")
 
@@ -29,6 +30,11 @@ def serial_ports(dev: Path = _DEV) -> tuple[str, ...]:
     for link in [*links, *(one for glob in _BUILT_IN for one in sorted(dev.glob(glob)))]:
         found.setdefault(link.resolve(), str(link))
     return tuple(found.values())
+
+
+def has_parity(port: str) -> bool:
+    """Tell a wire from a pseudo-terminal (a tunnel, a simulator), which has no parity."""
+    return not str(Path(port).resolve()).startswith(_PSEUDO)
 
 
 def _links(folder: Path) -> list[Path]:

@@ -3,7 +3,8 @@
 - A profile that knows a code or a type text is told by it: these reads come first, the one that
   tells most models apart before the others. All that a profile expects has to be there.
 - A profile that only knows where a serial number stands is told by there being one.
-- A profile without an identity is told by a frequency where its map has it: a hint, no proof.
+- A profile without an identity is told by a frequency that its map has, else by a voltage: a hint,
+  no proof.
 """
 
 from __future__ import annotations
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
 
 Told = Expectation | TextExpectation | Field | Text
 
-FREQUENCY: Final = "frequency_mhz"
-# 50 and 60 Hz grids, with what a generator may do to them.
-_FREQUENCIES_MHZ: Final = range(45_000, 66_000)
+# What mains show: 50 and 60 Hz, with what a generator may do to them; phase to neutral or to phase.
+SIGNS: Final = {"frequency_mhz": range(45_000, 66_000), "voltage_l1_mv": range(80_000, 500_000)}
 _BLANK: Final = 0x20
 _DELETE: Final = 0x7F
 
@@ -86,15 +86,16 @@ def agrees(told: Told, words: bytes) -> bool:
             return bool(_number(told, words))
 
 
-def hums(point: Point, words: bytes) -> bool:
-    """Tell whether this is the frequency of a grid."""
+def sign_of(profile: Profile) -> Point | None:
+    """Find the quantity of a map of fixed addresses by which mains show themselves best."""
+    points = {point.name: point for point in profile.points}
+    return next((points[name] for name in SIGNS if name in points), None)
+
+
+def shows_mains(point: Point, words: bytes) -> bool:
+    """Tell whether this can be what mains show."""
     value = _number(point.field, words)
-    return value is not None and round(value * point.factor) in _FREQUENCIES_MHZ
-
-
-def frequency_of(profile: Profile) -> Point | None:
-    """Find where a map of fixed addresses has the frequency."""
-    return next((point for point in profile.points if point.name == FREQUENCY), None)
+    return value is not None and round(value * point.factor) in SIGNS[point.name]
 
 
 def _number(field: Field, words: bytes) -> Fraction | None:

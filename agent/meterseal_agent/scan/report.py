@@ -62,7 +62,8 @@ def _meter(found: Found) -> Iterator[str]:
             yield f"    asked in vain: {', '.join(found.tried) or 'nothing'}"
             yield f"    If you know its model, write its {_CHOICES} yourself (docs/meters.md)."
         case Verdict.CHOICE:
-            yield f"{where}: one of these, please choose"
+            several = len(found.candidates) > 1
+            yield f"{where}: {'one of these, please choose' if several else 'probably this one'}"
             for one in found.candidates:
                 yield f"    {_name(one)} [{one.profile}], told by {one.proof.value}"
                 yield f"        {one.flaw or _reading(one)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 # A device is waited for so much longer than it took to answer the sweep.
 _MARGIN = 4.0
 _PATIENCE_MAX_S = 2.0
-# A serial port that is busy because it was just closed is open again by then.
-_GONE_S = 0.05
 
 
 class Progress(Protocol):
@@ -102,15 +99,14 @@ class Scan:
             report = LineReport(line=line)
             reports.append(report)
             await self._line(report, units)
-            if report.fault:
-                # It will not be better at another speed.
+            if report.fault and len(reports) == 1:
+                # It will not be better at another speed. (Later it may: not every port has all.)
                 return
 
     async def _line(self, report: LineReport, units: Sequence[int]) -> None:
         self._progress.begin(report, len(units))
         try:
-            await self._search(report, units)
-            if report.echo and not report.finished:
+            if await self._search(report, units):
                 _restart_with_echo(report)
                 await self._search(report, units)
         except PortError as error:
@@ -118,7 +114,8 @@ class Scan:
         finally:
             self._progress.end(report)
 
-    async def _search(self, report: LineReport, units: Sequence[int]) -> None:
+    async def _search(self, report: LineReport, units: Sequence[int]) -> bool:
+        """Ask every address, and whoever answers what it is; tell whether the adapter echoes."""
         port = Tap(self._make_port(report.line), report.tallies)
         try:
             await port.open()
@@ -126,15 +123,17 @@ class Scan:
                 report.notices.append(port.warning)
             sweep = Sweep(port, report)
             await sweep.run(units, self._progress.step)
+            if sweep.echoes:
+                return True
             for address in sorted(sweep.latencies):
                 if not _same_everywhere(report):
                     self._progress.identify(address)
                     await self._identify(port, report, address, sweep.latencies[address])
                 else:
                     report.found[0] = _also(report.found[0], address)
+            return False
         finally:
             port.close()
-            await asyncio.sleep(_GONE_S)
 
     async def _identify(
         self, port: Port, report: LineReport, address: int, latency_s: float
@@ -169,6 +168,7 @@ def _answered(reports: Sequence[LineReport], line: Line, unit: int) -> bool:
 
 def _restart_with_echo(report: LineReport) -> None:
     if isinstance(report.line, SerialLine):
+        report.echo = True
         report.line = replace(report.line, echo=True)
     report.asked = 0
     report.broken.clear()

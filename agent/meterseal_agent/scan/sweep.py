@@ -13,6 +13,7 @@ Nothing here is believed to be a value.
 from __future__ import annotations
 
 import asyncio
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from meterseal_agent.bus.frame import GATEWAY_EXCEPTIONS, Request, rtu_request
@@ -20,6 +21,7 @@ from meterseal_agent.bus.overheard import frames_in
 from meterseal_agent.bus.plan import REPLY_BYTES, REQUEST_BYTES
 from meterseal_agent.bus.settings import SerialLine
 from meterseal_agent.errors import MeterError, MissingReplyError, PortError, WrongReplyError
+from meterseal_agent.scan.tap import still
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,15 +34,23 @@ _TRIES = 3
 # How much longer than its last answer a slow unit is waited for, and the longest wait.
 _MARGIN = 2.0
 _PATIENCE_MAX_S = 1.5
-# Silence that ends what comes after a reply or a broken one, and the longest wait for it.
-_LULL_S = 0.05
-_LULL_MAX_S = 0.5
+# How long somebody else at the same address is listened for.
+_SECOND_S = 0.05
 # How long the line is listened to before the first request, and after the last.
 _LISTEN_S = 0.25
 _MBAP_UNIT = 6
 _MBAP_CODE = 8
 _EXCEPTION_BIT = 0x80
 _STRANGERS_MAX = 4
+
+
+class _Heard(Enum):
+    """What came of one request."""
+
+    REPLY = auto()
+    NOTHING = auto()
+    OTHERS = auto()  # whole frames, but not just the one that was asked for
+    BROKEN = auto()
 
 
 class Sweep:
@@ -53,6 +63,7 @@ class Sweep:
 
     def __init__(self, port: Port, report: LineReport) -> None:
         self.latencies: dict[int, float] = {}
+        self.echoes = False
         self._port = port
         self._report = report
         self._line = report.line
@@ -77,7 +88,7 @@ class Sweep:
         for unit in units:
             step(unit)
             await self._ask(unit)
-            if self._report.echo:
+            if self.echoes:
                 return
         await asyncio.sleep(max(_LISTEN_S, self._timeout_s))
         self._listen()
@@ -89,20 +100,19 @@ class Sweep:
     async def _ask(self, unit: int) -> None:
         self._report.asked += unit not in self._sent_at
         self._asking = unit
-        bytes_came = False
+        heard = []
         for _ in range(_TRIES):
-            again = await self._try(unit)
-            bytes_came = bytes_came or again
-            if not again or unit in self.latencies or self._report.echo:
+            heard.append(await self._try(unit))
+            if heard[-1] in (_Heard.REPLY, _Heard.NOTHING) or self.echoes:
                 break
         if unit in self.latencies:
             self._report.answers.append(unit)
             self._report.broken = [one for one in self._report.broken if one != unit]
-        elif bytes_came and unit not in self._report.broken:
+        elif _Heard.BROKEN in heard and unit not in self._report.broken:
             self._report.broken.append(unit)
 
-    async def _try(self, unit: int) -> bool:
-        """Ask once; tell whether something came that is no reply alone."""
+    async def _try(self, unit: int) -> _Heard:
+        """Ask once."""
         await self._lull()
         request = Request(unit=unit, function=3, address=0, count=_COUNT)
         begun_s = self._sent_at[unit] = asyncio.get_running_loop().time()
@@ -112,23 +122,23 @@ class Sweep:
         except MeterError as error:
             # A gateway speaks for a unit that is not there.
             if error.code in GATEWAY_EXCEPTIONS:
-                return False
+                return _Heard.NOTHING
         except MissingReplyError:
-            return bool(self._port.received) and await self._odd(request)
+            return await self._odd(request) if self._port.received else _Heard.NOTHING
         except WrongReplyError:
             return await self._odd(request)
         except PortError:
             # Some devices hang up when they are asked for a unit that they do not have.
             await self._port.open()
-            return False
+            return _Heard.NOTHING
         self.latencies[unit] = max(0.0, self._port.last_byte_s - begun_s - wire_s)
         if self._rtu:
             await self._second_answer(unit)
-        return False
+        return _Heard.REPLY
 
     async def _second_answer(self, unit: int) -> None:
         """Listen whether somebody else answers to the same address."""
-        await asyncio.sleep(_LULL_S)
+        await asyncio.sleep(_SECOND_S)
         if any(not one.asks and one.unit == unit for one in frames_in(self._port.heard)):
             self._note_double(unit)
         self._listen()
@@ -137,19 +147,18 @@ class Sweep:
         if unit not in self._report.doubled:
             self._report.doubled.append(unit)
 
-    async def _odd(self, request: Request) -> bool:
-        """Take what came instead of a reply, once it is whole; tell whether it was in our name."""
-        await self._still()
+    async def _odd(self, request: Request) -> _Heard:
+        """Take what came instead of a reply, once it is whole."""
+        await still(self._port)
         heard = self._port.heard
         if self._echoed(request, heard):
-            self._report.echo = True
-            return True
+            self.echoes = True
+            return _Heard.OTHERS
         frames = frames_in(heard) if self._rtu else ()
-        answers = [one for one in frames if one.answers(request)]
-        if len(answers) > 1:
+        if sum(one.answers(request) for one in frames) > 1:
             self._note_double(request.unit)
         self._listen()
-        return True
+        return _Heard.OTHERS if frames or not self._rtu else _Heard.BROKEN
 
     def _echoed(self, request: Request, heard: bytes) -> bool:
         serial = isinstance(self._line, SerialLine) and not self._line.echo
@@ -193,15 +202,5 @@ class Sweep:
         wait_s = self._port.last_byte_s + self._line.silence_s - asyncio.get_running_loop().time()
         await asyncio.sleep(max(0.0, wait_s))
         if self._port.received:
-            await self._still()
+            await still(self._port)
             self._listen()
-
-    async def _still(self) -> None:
-        """Wait until nothing has come for a while, or too much."""
-        loop = asyncio.get_running_loop()
-        ends_s = loop.time() + _LULL_MAX_S
-        while (now_s := loop.time()) < ends_s:
-            rest_s = self._port.last_byte_s + _LULL_S - now_s
-            if rest_s <= 0:
-                return
-            await asyncio.sleep(rest_s)

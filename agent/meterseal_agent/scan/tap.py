@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from meterseal_agent.bus.overheard import frames_in
@@ -11,6 +12,11 @@ from meterseal_agent.scan.found import Tally
 if TYPE_CHECKING:
     from meterseal_agent.bus.frame import Request
     from meterseal_agent.bus.port import Port
+
+
+# Silence that ends what comes, and the longest wait for it.
+_LULL_S = 0.05
+_LULL_MAX_S = 0.5
 
 
 class Tap:
@@ -48,6 +54,7 @@ class Tap:
             raise
         except (MissingReplyError, WrongReplyError):
             # Nothing at all is silence; a whole frame that is not for us has other reasons.
+            await still(self._port)
             if self._port.heard and not frames_in(self._port.heard):
                 self._tally(request.count).broken += 1
             raise
@@ -81,3 +88,14 @@ class Tap:
 
     def _tally(self, registers: int) -> Tally:
         return self._tallies.setdefault(registers, Tally())
+
+
+async def still(port: Port) -> None:
+    """Wait until nothing has come for a while, or for too long; not at all where nothing came."""
+    loop = asyncio.get_running_loop()
+    ends_s = loop.time() + _LULL_MAX_S
+    while port.received and (now_s := loop.time()) < ends_s:
+        rest_s = port.last_byte_s + _LULL_S - now_s
+        if rest_s <= 0:
+            return
+        await asyncio.sleep(rest_s)
