@@ -23,11 +23,13 @@ import meterseal
 from meterseal_agent import picture
 from meterseal_agent.clock import SystemTime
 from meterseal_agent.errors import AgentError, StoreError
+from meterseal_agent.gate import Gate, ratings
 from meterseal_agent.poll import Poller
 from meterseal_agent.publish.backoff import Backoff
 from meterseal_agent.publish.publisher import Parts, Publisher
 from meterseal_agent.publish.settings import peer_of
 from meterseal_agent.recorder import Recorder
+from meterseal_agent.rounds import Rounds
 from meterseal_agent.sdnotify import Notifier
 from meterseal_agent.status import ClockView, Notice, StatusServer, StatusView
 from meterseal_agent.store.marker import Marker, boot_id
@@ -103,6 +105,7 @@ class Agent:
         self._time = time
         self._notifier = notifier
         self._poller = Poller.from_config(config, time)
+        self._rounds = Rounds(self._poller, Gate(ratings=ratings(config)), time)
         self._stirred = asyncio.Event()
         self._publisher = self._new_publisher()
         self._recorder = Recorder(
@@ -112,7 +115,7 @@ class Agent:
             store=store,
             thread=thread,
             marker=marker,
-            poller=self._poller,
+            rounds=self._rounds,
             time=time,
             on_release=self._release,
         )
@@ -204,7 +207,7 @@ class Agent:
 
     def view(self) -> StatusView:
         """Take the picture of this moment."""
-        health, meters = self._poller.health(), self._config.meters
+        health, meters = self._rounds.health(), self._config.meters
         return StatusView(
             device=self._device.id.hex(),
             fingerprint=self._device.fingerprint,

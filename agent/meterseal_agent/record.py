@@ -13,7 +13,7 @@ it inside one append, so all of it is committed or none; the memory it returns i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 # A time service slews within this; a larger difference between UTC and time since boot is a step.
 _STEP_MS = 1000
 _NONCE_BYTES = 16
+# What the gate holds was an answer: its reading is state O, and no gap.
+_ANSWERED = frozenset({MeterState.GOOD, MeterState.OUT_OF_RANGE})
 _BELIEVED = frozenset({Clock.SYNCHRONISED, Clock.INFORMATIVE})
 
 
@@ -120,10 +122,12 @@ class Planner:
     Attributes:
         read_every_ms: Time between readings; a silence of more than two is a gap.
         randomness: Returns that many unpredictable bytes, for the nonce of a restore.
+        highest_wh: Most energy that flows through each meter in an interval, by its index.
     """
 
     read_every_ms: int
     randomness: Callable[[int], bytes] = field(repr=False)
+    highest_wh: Mapping[int, int] = field(default_factory=dict)
 
     def begin(self, tip: Tip, start: Start, manifest: Manifest, now: Moment) -> Plan:
         """The records of a start, before any reading."""
@@ -167,12 +171,13 @@ class Planner:
         manifest: Manifest,
         memory: Memory,
         checkpoint: CheckpointPointer | None,
+        events: Sequence[Event] = (),
     ) -> Plan:
-        """The records of one round over the meters."""
+        """The records of one round over the meters, with what the gate says in front of them."""
         now = Moment(utc_ms=snapshot.at_ms, up_ms=snapshot.up_ms, clock=clock)
         last_ms = now.utc_ms if tip.last is None else tip.last.time
         tip, stamp, memory = yield from self._timed(tip, now, memory)
-        answered = any(sample.state is MeterState.GOOD for sample in snapshot.samples)
+        answered = any(sample.state in _ANSWERED for sample in snapshot.samples)
         if not answered and memory.dark is None:
             memory = replace(memory, dark=(last_ms, GapReason.NO_METER_ANSWERED))
         end = tip.end
@@ -186,9 +191,9 @@ class Planner:
         if not answered:
             return memory
         tip, memory = yield from _gap(tip, stamp, memory, until_ms=stamp.time)
-        tip = yield from _write(tip, stamp, _reading(snapshot))
+        tip = yield from _write(tip, stamp, *events, _reading(snapshot))
         if tip.end is not None and stamp.time >= tip.end:
-            yield from _close(tip, stamp, checkpoint=checkpoint)
+            yield from _close(tip, stamp, checkpoint=checkpoint, highest_wh=self.highest_wh)
         return replace(memory, dark=None)
 
     def lost(self, memory: Memory, snapshot: Snapshot, reason: GapReason) -> Memory:
@@ -244,19 +249,20 @@ def _write(tip: Tip, stamp: Stamp, *drafts: Draft) -> Steps:
     return tip
 
 
-def _close(
+def _close(  # noqa: PLR0913 -- what a close is made of, each by its name
     tip: Tip,
     stamp: Stamp,
     *,
     cut: bool = False,
     checkpoint: CheckpointPointer | None = None,
     states: Mapping[int, MeterState] | None = None,
+    highest_wh: Mapping[int, int] | None = None,
 ) -> Steps:
     """Close the open interval, if there is one: at its end, or cut at its last record."""
     if not tip.leaves or tip.end is None:
         return tip
     end = None if cut else tip.end
-    close = Close(end=end, checkpoint=checkpoint, states=states or {})
+    close = Close(end=end, checkpoint=checkpoint, states=states or {}, highest_wh=highest_wh or {})
     return (yield from _write(tip, stamp, close))
 
 

@@ -20,6 +20,7 @@ from meterseal_agent.record import Memory, Moment, Planner
 from meterseal_agent.start import decide_start, reopening
 from meterseal_agent.store import trusted
 from meterseal_agent.store.errors import StoreBusy, StoreFull
+from meterseal_agent.store.last import last_values
 from meterseal_agent.store.marker import boot_id
 from meterseal_agent.store.schema import NOWHERE, place
 
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from meterseal.types import PublicKey
     from meterseal_agent.clock import TimeSource
     from meterseal_agent.config import AgentConfig
-    from meterseal_agent.poll import Poller, Snapshot
+    from meterseal_agent.gate import Judged
     from meterseal_agent.publish.answer import Answer
     from meterseal_agent.publish.publisher import Publisher
     from meterseal_agent.record import Plan
+    from meterseal_agent.rounds import Rounds
     from meterseal_agent.store.marker import Marker
     from meterseal_agent.store.schema import Place
     from meterseal_agent.store.store import Store
@@ -68,7 +70,7 @@ class Recorder:
         store: Store,
         thread: StoreThread,
         marker: Marker,
-        poller: Poller,
+        rounds: Rounds,
         time: TimeSource,
         on_release: Callable[[Place], None],
     ) -> None:
@@ -78,10 +80,15 @@ class Recorder:
         self._store = store
         self._thread = thread
         self._marker = marker
-        self._poller = poller
+        self._rounds = rounds
         self._time = time
         self._on_release = on_release
-        self._planner = Planner(read_every_ms=config.read_every_s * 1000, randomness=os.urandom)
+        span_ms = config.interval_s * 1000 + config.tolerance_ms
+        self._planner = Planner(
+            read_every_ms=config.read_every_s * 1000,
+            randomness=os.urandom,
+            highest_wh=rounds.gate.highest_wh(span_ms),
+        )
         self._memory = Memory()
         self._ahead: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.today = Today()
@@ -104,7 +111,8 @@ class Recorder:
         round_s = max(self._config.read_every_s, self._config.tolerance_ms / 1000)
         self._release()
         # A first round before anything is signed: the manifest names the meters it met.
-        await self._poller.snapshot(max(round_s, _FIRST_ROUND_S), boundary=True)
+        await self._rounds.meet(max(round_s, _FIRST_ROUND_S))
+        await self._take_up()
         day_ms = midnight_ms(self._time.now_ms())
         self.today.begin(
             day_ms, await self._thread.run(openings_since, self._store.connection, day_ms)
@@ -114,9 +122,9 @@ class Recorder:
         boundary = False
         while True:
             await self._follow_answer()
-            snapshot = await self._poller.snapshot(round_s, boundary=boundary)
-            self.today.take(snapshot.samples)
-            await self._keep(snapshot)
+            judged = await self._rounds.read(round_s, boundary=boundary)
+            self.today.take(judged.snapshot.samples)
+            await self._keep(judged)
             self.progress_s = asyncio.get_running_loop().time()
             boundary = await self._next_slot()
 
@@ -156,14 +164,24 @@ class Recorder:
             lambda tip: self._planner.reopen(tip, reopen, manifest, self._moment(), memory)
         )
 
-    async def _keep(self, snapshot: Snapshot) -> None:
+    async def _take_up(self) -> None:
+        """What is signed next continues what was signed last, also where it was by another run."""
+        inputs = [one.name for one in self._rounds.inputs]
+        self._rounds.take_up(
+            await self._thread.run(
+                last_values, self._store.connection, self._rounds.identities(), inputs
+            )
+        )
+
+    async def _keep(self, judged: Judged) -> None:
         """Sign and store one round; a full disk is waited out, and the silence written down."""
         clock, manifest, memory = self._time.state(), self._manifest(), self._memory
         try:
             await self._append(
                 lambda tip: self._planner.snapshot(
                     tip,
-                    snapshot,
+                    judged.snapshot,
+                    events=judged.events,
                     clock=clock,
                     manifest=manifest,
                     memory=memory,
@@ -172,7 +190,9 @@ class Recorder:
             )
         except (StoreFull, StoreBusy) as error:
             self._note_trouble(error)
-            self._memory = self._planner.lost(memory, snapshot, GapReason.DISK_FULL)
+            self._memory = self._planner.lost(memory, judged.snapshot, GapReason.DISK_FULL)
+        else:
+            self._rounds.keep(judged)
 
     async def _insist(self, plan: Callable[[Tip], Plan]) -> None:
         """Append what must stand in front of everything else, however long the disk is full."""
@@ -218,7 +238,8 @@ class Recorder:
         return Manifest(
             public_key=self._public,
             software=self._software,
-            meters=self._poller.identities(),
+            meters=self._rounds.identities(),
+            s0=self._rounds.inputs,
             interval_s=self._config.interval_s,
             tolerance_ms=self._config.tolerance_ms,
             publishes=self._config.publishes,

@@ -97,6 +97,14 @@ class Gate:
 
     ratings: tuple[Rating, ...]
 
+    def highest_wh(self, span_ms: int) -> dict[int, int]:
+        """Most energy that each meter with a configured rating counts in a span of time."""
+        return {
+            meter: rating.most_wh(span_ms) + 2 * rating.step_wh
+            for meter, rating in enumerate(self.ratings)
+            if rating.configured
+        }
+
     def doubtful(
         self, snapshot: Snapshot, identities: Sequence[MeterIdentity], known: Known
     ) -> frozenset[int]:

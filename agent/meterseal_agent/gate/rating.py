@@ -6,7 +6,8 @@ says so: where no rating is configured, the power that it shows in both of two r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from meterseal_agent.profiles import load_profile
@@ -32,17 +33,19 @@ class Rating:
 
     Attributes:
         configured: Somebody said so; else it is assumed.
+        step_wh: What the coarsest of its billing registers counts by.
     """
 
     power_w: int
     configured: bool = False
+    step_wh: int = 0
 
     def widened(self, before_w: int | None, now_w: int | None) -> Rating:
         """The rating, given what the meter shows as power in two readings."""
         if self.configured or before_w is None or now_w is None:
             return self
         shown_w = min(abs(before_w), abs(now_w))
-        return self if shown_w <= self.power_w else Rating(power_w=shown_w)
+        return self if shown_w <= self.power_w else replace(self, power_w=shown_w)
 
     def energy_wh(self, elapsed_ms: int) -> int:
         """Energy at this power in that time, rounded up."""
@@ -55,15 +58,17 @@ class Rating:
 
 def ratings(config: Config) -> tuple[Rating, ...]:
     """The rating of each configured meter, in order."""
-    return tuple(
-        Rating(power_w=meter.rated_w, configured=True)
-        if meter.rated_w is not None
-        else assumed(load_profile(meter.profile))
-        for meter in config.meters
-    )
+    found = []
+    for meter in config.meters:
+        rating = assumed(load_profile(meter.profile))
+        if meter.rated_w is not None:
+            rating = replace(rating, power_w=meter.rated_w, configured=True)
+        found.append(rating)
+    return tuple(found)
 
 
 def assumed(profile: Profile) -> Rating:
     """What a meter of this profile carries, if nobody says more."""
     three = any(point.name in _SECOND_PHASE for point in profile.quantities())
-    return Rating(power_w=_PHASE_W * (3 if three else 1))
+    steps = [math.ceil(abs(point.factor)) for point in profile.quantities() if point.billing]
+    return Rating(power_w=_PHASE_W * (3 if three else 1), step_wh=max(steps, default=0))
