@@ -21,9 +21,11 @@ from meterseal_simulator.port import PtyPort
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LINES = 30
+_LINES = 50
 _BAUD = 115_200
 _TIMEOUT_S = 0.08
+_PAUSE_S = 0.3
+_REST_S = 10.0
 
 
 def run_wire(seed: str, count: int) -> Tally:
@@ -57,7 +59,7 @@ async def _read_line(link: Path, seed: str, count: int) -> Tally:
     port.start()
     try:
         stage = staged(scene, bus, str(link), seed=seed, count=count, now=time.monotonic)
-        await read_until(stage, count, lambda: 0.2 * dice.random())
+        await read_until(stage, count, dice.random, _PAUSE_S, _REST_S)
     finally:
         port.close()
     return stage.tally

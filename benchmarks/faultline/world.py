@@ -166,12 +166,28 @@ def staged(  # noqa: PLR0913 - what a line is made of
     return Stage(scene=scene, bus=bus, weather=weather, tally=tally, guard=guard, poller=poller)
 
 
-async def read_until(stage: Stage, count: int, chance: Callable[[], float]) -> None:
-    """Read round after round; when all faults have happened, until every meter is good again."""
+async def read_until(
+    stage: Stage,
+    count: int,
+    chance: Callable[[], float],
+    pause_s: float = 2.0,
+    rest_s: float = 600.0,
+) -> None:
+    """Read round after round; when all faults have happened, until every meter is good again.
+
+    Args:
+        stage: The line and its reader.
+        count: So many faults.
+        chance: Draws from 0 to 1.
+        pause_s: Longest pause between two rounds.
+        rest_s: How long to wait for the meters to come back after the last fault: one that was
+            silent rests for a minute and more.
+    """
     units = list(stage.scene.meters.items())
+    rests_until_s = 0.0
     async with _running(stage.poller) as poller:
         for number in range(_ROUNDS_MAX):
-            begun_s = stage.bus.now()
+            asked = stage.tally.requests
             stage.bus.begin_round()
             stage.weather.begin_round()
             boundary = number % 90 == 0
@@ -181,12 +197,14 @@ async def read_until(stage: Stage, count: int, chance: Callable[[], float]) -> N
                 stage.weather.end_round(unit, good=sample.state is MeterState.GOOD)
                 stage.bus.note(f"unit {unit}: state {sample.state.value}")
             good = all(sample.state is MeterState.GOOD for sample in snapshot.samples)
-            if stage.tally.faults >= count and good:
+            if stage.tally.faults < count:
+                rests_until_s = stage.bus.now() + rest_s
+            elif good or stage.bus.now() > rests_until_s:
                 return
             # Back to back as often as not: what follows at once is what a late reply meets. A
             # round in which nobody was asked is followed by a pause.
-            at_once = chance() < 0.6 and stage.bus.now() > begun_s  # noqa: PLR2004
-            await asyncio.sleep(0 if at_once else 2 * chance())
+            at_once = chance() < 0.6 and stage.tally.requests > asked  # noqa: PLR2004
+            await asyncio.sleep(0 if at_once else pause_s * chance())
     raise RuntimeError(f"{stage.scene.name}: the meters never came back after the last fault")
 
 
