@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from meterseal.errors import MeterSealError
 from meterseal.statements import Enrolment
-from meterseal.types import DeviceId, Hash, PublicKey, UnixMs
+from meterseal.types import DeviceId, Epoch, Hash, PublicKey, Seq, UnixMs
 from meterseal_aggregator import config as configuration
 from meterseal_aggregator import keyfiles
 from meterseal_aggregator.errors import AggregatorError, ConfigError
+from meterseal_aggregator.identity import begin, check_identity, open_store, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ examples:
   meterseal-aggregator enrol --device 5f0c… --public-key 9b71… \\
       --metering-point DE0001234 --serial 12345678 --role grid
   meterseal-aggregator run
+  meterseal-aggregator revoke --device 5f0c… --after 0:4711
   meterseal-aggregator devices --json
   meterseal-aggregator trust > trust.toml
   meterseal-aggregator evidence --device 5f0c…
@@ -107,6 +109,14 @@ def _parser() -> argparse.ArgumentParser:
     _json(enrol)
     enrol.set_defaults(command=_enrol)
 
+    revoke = commands.add_parser("revoke", help="take nothing more of a device's key")
+    revoke.add_argument("--device", required=True, type=_hex(16), metavar="ID")
+    revoke.add_argument(
+        "--after", required=True, type=_place, metavar="EPOCH:SEQ", help="last record that counts"
+    )
+    _json(revoke)
+    revoke.set_defaults(command=_revoke)
+
     devices = commands.add_parser("devices", help="show the state of each device")
     _json(devices)
     devices.set_defaults(command=_devices)
@@ -144,19 +154,10 @@ def _init(chosen: argparse.Namespace) -> int:
     if chosen.example:
         print(configuration.EXAMPLE, end="")
         return OK
-    from meterseal_aggregator.daemon import check_origin  # noqa: PLC0415 -- see _run
     from meterseal_aggregator.sequencer import log_signer, operator_witness  # noqa: PLC0415
-    from meterseal_aggregator.store import Store  # noqa: PLC0415
 
     config = configuration.load(chosen.config)
-    try:
-        created = keyfiles.create_missing(config.keys_dir)
-    except OSError as error:
-        raise ConfigError(
-            f"data_dir {config.data_dir}: {error.strerror}. Name a folder that can be written."
-        ) from error
-    with Store(config.store_path, create=True) as store:
-        check_origin(store, config.origin)
+    created = begin(config)
     keys = keyfiles.read_keys(config.keys_dir)
     facts = {
         "data_dir": str(config.data_dir),
@@ -165,7 +166,7 @@ def _init(chosen: argparse.Namespace) -> int:
         "head_key": keys.head.public.hex(),
         "log_key": log_signer(config.origin, keys).verifier.vkey,
         "operator_witness": operator_witness(config.origin, keys).verifier.vkey,
-        "enrolment_key": keys.enrolment.public.hex(),
+        "enrolment_key": keys.enrolment.hex(),
         "ledger_account": keyfiles.read_account(config.keys_dir / keyfiles.LEDGER).address,
     }
     _show(facts, as_json=chosen.json)
@@ -201,7 +202,6 @@ async def _until_stopped(aggregator: Aggregator) -> None:
 
 def _enrol(chosen: argparse.Namespace) -> int:
     from meterseal_aggregator.enrolment import enrol  # noqa: PLC0415 -- see _run
-    from meterseal_aggregator.store import Store  # noqa: PLC0415
 
     config = configuration.load(chosen.config)
     replaces = None
@@ -220,19 +220,35 @@ def _enrol(chosen: argparse.Namespace) -> int:
         valid_from=UnixMs(time.time_ns() // 1_000_000),
         replaces=replaces,
     )
+    keys = read_keys(config)
     key = keyfiles.read_key(config.keys_dir, keyfiles.ENROLMENT)
-    with Store(config.store_path) as store:
+    with open_store(config) as store:
+        check_identity(store, config.origin, keys)
         leaf, new = enrol(store, enrolment, key)
     facts = {"device": enrolment.device.hex(), "statement": leaf.hex(), "new": new}
     _show(facts, as_json=chosen.json)
     return OK
 
 
+def _revoke(chosen: argparse.Namespace) -> int:
+    from meterseal_aggregator.enrolment import revoke  # noqa: PLC0415 -- see _run
+
+    config = configuration.load(chosen.config)
+    keys = read_keys(config)
+    key = keyfiles.read_key(config.keys_dir, keyfiles.ENROLMENT)
+    now_ms = UnixMs(time.time_ns() // 1_000_000)
+    with open_store(config) as store:
+        check_identity(store, config.origin, keys)
+        leaf, new = revoke(store, DeviceId(chosen.device), chosen.after, key, now_ms)
+    facts = {"device": chosen.device.hex(), "statement": leaf.hex(), "new": new}
+    _show(facts, as_json=chosen.json)
+    return OK
+
+
 def _devices(chosen: argparse.Namespace) -> int:
     from meterseal_aggregator.overview import overview  # noqa: PLC0415 -- see _run
-    from meterseal_aggregator.store import Store  # noqa: PLC0415
 
-    with Store(configuration.load(chosen.config).store_path) as store:
+    with open_store(configuration.load(chosen.config)) as store:
         rows = overview(store)
     if chosen.json:
         print(json.dumps(rows))
@@ -255,23 +271,21 @@ def _devices(chosen: argparse.Namespace) -> int:
 
 def _log(chosen: argparse.Namespace) -> int:
     from meterseal_aggregator.overview import log_overview  # noqa: PLC0415 -- see _run
-    from meterseal_aggregator.store import Store  # noqa: PLC0415
 
-    with Store(configuration.load(chosen.config).store_path) as store:
+    with open_store(configuration.load(chosen.config)) as store:
         _show(log_overview(store), as_json=chosen.json)
     return OK
 
 
 def _confirm(chosen: argparse.Namespace) -> int:
-    from meterseal_aggregator.daemon import alone, check_origin, now_ms  # noqa: PLC0415 -- see _run
+    from meterseal_aggregator.daemon import alone, now_ms  # noqa: PLC0415 -- see _run
     from meterseal_aggregator.marker import Marker  # noqa: PLC0415
     from meterseal_aggregator.standing import confirm  # noqa: PLC0415
-    from meterseal_aggregator.store import Store  # noqa: PLC0415
 
     config = configuration.load(chosen.config)
-    keys = keyfiles.read_keys(config.keys_dir)
-    with alone(config.data_dir), Store(config.store_path) as store:
-        check_origin(store, config.origin)
+    keys = read_keys(config)
+    with alone(config.data_dir), open_store(config) as store:
+        check_identity(store, config.origin, keys)
         marker = Marker(config.marker_dir, keys.log.public)
         confirm(store, marker, config.data_dir, chosen.size, now_ms())
     _show({"confirmed": chosen.size, "marker": str(marker.path)}, as_json=chosen.json)
@@ -280,11 +294,10 @@ def _confirm(chosen: argparse.Namespace) -> int:
 
 def _fsck(chosen: argparse.Namespace) -> int:
     from meterseal_aggregator.fsck import check_store  # noqa: PLC0415 -- see _run
-    from meterseal_aggregator.store import Store  # noqa: PLC0415
 
     config = configuration.load(chosen.config)
-    keys = keyfiles.read_keys(config.keys_dir)
-    with Store(config.store_path) as store:
+    keys = read_keys(config)
+    with open_store(config) as store:
         faults = check_store(store, config.origin, keys)
         checked = {"records": store.records.count(), "leaves": store.tree.size()}
     if chosen.json:
@@ -298,23 +311,22 @@ def _fsck(chosen: argparse.Namespace) -> int:
 
 
 def _trust(chosen: argparse.Namespace) -> int:
-    from meterseal_aggregator.store import Store  # noqa: PLC0415 -- see _run
-    from meterseal_aggregator.trust import trust_text  # noqa: PLC0415
+    from meterseal_aggregator.trust import trust_text  # noqa: PLC0415 -- see _run
 
     config: Config = configuration.load(chosen.config)
-    keys = keyfiles.read_keys(config.keys_dir)
-    with Store(config.store_path) as store:
+    keys = read_keys(config)
+    with open_store(config) as store:
+        check_identity(store, config.origin, keys)
         print(trust_text(store, config, keys), end="")
     return OK
 
 
 def _evidence(chosen: argparse.Namespace) -> int:
     from meterseal_aggregator.forks import write_evidence  # noqa: PLC0415 -- see _run
-    from meterseal_aggregator.store import Store  # noqa: PLC0415
 
     config = configuration.load(chosen.config)
     device = None if chosen.device is None else DeviceId(chosen.device)
-    with Store(config.store_path) as store:
+    with open_store(config) as store:
         paths = [str(path) for path in write_evidence(store, config.evidence_dir, device)]
     if chosen.json:
         print(json.dumps({"evidence": paths}))
@@ -337,6 +349,16 @@ def _json(parser: argparse.ArgumentParser) -> None:
 
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})+\Z")
+
+
+_PLACE = re.compile(r"([0-9]{1,18}):([0-9]{1,18})\Z", re.ASCII)
+
+
+def _place(text: str) -> tuple[Epoch, Seq]:
+    found = _PLACE.match(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"expected EPOCH:SEQ, such as 0:4711, got {text!r}")
+    return Epoch(int(found[1])), Seq(int(found[2]))
 
 
 def _any_hex(text: str) -> bytes:

@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from meterseal.types import UnixMs
 from meterseal_aggregator.errors import LedgerUnavailable, StoreError, first_of
+from meterseal_aggregator.identity import check_identity, open_store, read_keys
 from meterseal_aggregator.intake import Intake
-from meterseal_aggregator.keyfiles import read_account, read_keys
+from meterseal_aggregator.keyfiles import read_account
 from meterseal_aggregator.ledger.anchor import Anchor, Progress
 from meterseal_aggregator.ledger.contract import load_artifact
 from meterseal_aggregator.ledger.node import Limits, Node
@@ -38,7 +39,6 @@ from meterseal_aggregator.outbox import Outbox
 from meterseal_aggregator.sequencer import LEAVES_MAX, check_newest, checkpoint, grew, sequence
 from meterseal_aggregator.session import Session
 from meterseal_aggregator.standing import Past, Standing, mark_newest, read_past, remember_signing
-from meterseal_aggregator.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,12 +47,11 @@ if TYPE_CHECKING:
     import httpx
 
     from meterseal_aggregator.config import Config, Ledger
-    from meterseal_aggregator.store import SignedCheckpoint
+    from meterseal_aggregator.store import SignedCheckpoint, Store
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-ORIGIN: Final = "origin"
 LEDGER_RETRY_S: Final = (0.5, 30.0)
 POLL_MINED_S: Final = (0.25, 5.0)
 
@@ -77,7 +76,7 @@ class Aggregator:
             ledger: What stands in for the way to the node.
         """
         self._config = config
-        self._keys = read_keys(config.keys_dir)
+        self._keys = read_keys(config)
         self._marker = Marker(config.marker_dir, self._keys.log.public)
         self._ledger_transport = ledger
         self._store_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -113,9 +112,9 @@ class Aggregator:
                 self._store_thread.shutdown()
 
     def _open(self) -> Past:
-        store = Store(self._config.store_path)
+        store = open_store(self._config)
         try:
-            check_origin(store, self._config.origin)
+            check_identity(store, self._config.origin, self._keys)
             check_newest(store)
             past = read_past(store, self._marker, self._config.data_dir)
         except BaseException:
@@ -216,21 +215,6 @@ class Aggregator:
                 await self._grown.wait()
                 self._grown.clear()
                 await asyncio.sleep(self._config.anchor_every_s)
-
-
-def check_origin(store: Store, origin: str) -> None:
-    """Hold the configured origin against the store's.
-
-    Raises:
-        StoreError: The store is another log's.
-    """
-    with store.write():
-        stands = store.pin(ORIGIN, origin.encode())
-    if stands != origin.encode():
-        raise StoreError(
-            f"store: it is the log {stands.decode()!r}, the configuration says {origin!r}. "
-            "An origin never changes; correct [aggregator] origin or data_dir."
-        )
 
 
 @contextmanager

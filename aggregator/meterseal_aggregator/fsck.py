@@ -1,6 +1,6 @@
 """The auditor: reads the whole store again and believes nothing that a row says of itself.
 
-1. SQLite finds the file sound.
+1. SQLite finds the file sound, and origin and keys are those that the store was made with.
 2. Every record is what its row says, signed by the key that rules where it stands, and every
    connected one follows its chain by the rules of protocol 4.
 3. Heads are the last connected records; each contradiction names two records of its device.
@@ -20,6 +20,7 @@ from meterseal.merkle import CompactRange, leaf_hash, root_from
 from meterseal.statements import open_enrolment
 from meterseal_aggregator.chaincheck import check_device
 from meterseal_aggregator.errors import StoreError
+from meterseal_aggregator.identity import strangers
 from meterseal_aggregator.sequencer import log_signer, operator_witness
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def check_store(store: Store, origin: str, keys: Keys) -> list[str]:
         if faults:  # nothing that is read from a broken file says anything
             return faults
         return [
+            *strangers(store, origin, keys),
             *_check_devices(store),
             *_check_log(store, keys),
             *_check_checkpoints(store, origin, keys),
@@ -80,7 +82,7 @@ def _check_log(store: Store, keys: Keys) -> Iterator[str]:
 
 def _check_enrolment(leaf: Hash, statement: bytes, keys: Keys) -> Iterator[str]:
     try:
-        open_enrolment(statement, keys.enrolment.public)
+        open_enrolment(statement, keys.enrolment)
     except (EncodingError, SignatureInvalid) as error:
         yield f"enrolment {leaf.hex()}: {error}"
     if leaf_hash(statement) != leaf:

@@ -12,11 +12,12 @@ from meterseal.types import DeviceId, Hash, UnixMs
 from meterseal_aggregator import sequencer
 from meterseal_aggregator.broker import Delivery
 from meterseal_aggregator.config import Config, parse
-from meterseal_aggregator.daemon import Aggregator, check_origin
+from meterseal_aggregator.daemon import Aggregator
 from meterseal_aggregator.enrolment import enrol
 from meterseal_aggregator.fsck import check_store
+from meterseal_aggregator.identity import begin, check_origin
 from meterseal_aggregator.intake import Answers, Intake
-from meterseal_aggregator.keyfiles import create_missing, read_keys
+from meterseal_aggregator.keyfiles import ENROLMENT, read_key, read_keys
 from meterseal_aggregator.outbox import set_published
 from meterseal_aggregator.store import SignedCheckpoint, Status, Store
 
@@ -38,7 +39,8 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.audited = True
-        create_missing(folder / "keys")
+        if not (folder / "keys").exists():
+            begin(config_of(folder, 1))
         (folder / "run").mkdir(exist_ok=True)
         self.keys = read_keys(folder / "keys")
         self.open()
@@ -67,7 +69,7 @@ class Stage:
                 valid_from=NOW_MS,
                 replaces=replaces,
             ),
-            self.keys.enrolment,
+            read_key(self.folder / "keys", ENROLMENT),
         )
 
     def send(self, gateway: Gateway, *records: bytes) -> Answers:

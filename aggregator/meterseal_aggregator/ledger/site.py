@@ -14,6 +14,7 @@ from meterseal.ledger.header import ExtraData, Header
 from meterseal.ledger.keccak import keccak256
 from meterseal.ledger.slot import log_id
 from meterseal_aggregator.errors import LedgerMismatch, LedgerUnavailable
+from meterseal_aggregator.identity import BORN
 from meterseal_aggregator.ledger import contract as calls
 from meterseal_aggregator.store import Sent
 
@@ -134,6 +135,7 @@ class Survey:
             )
         contract = pinned or named or await self._deployed()
         if contract is None:
+            await self._in_store(_check_may_deploy)
             await self._sender.transact("deploy", None, self._artifact.bytecode, size=0)
             return None
         code = await self._node.code(contract)
@@ -156,6 +158,19 @@ class Survey:
                     await self._sender.settle(entry, Sent.MINED, f"block {receipt.block}")
                     return calls.deployed_address(self._node.sender, entry.nonce)
         return None
+
+
+def _check_may_deploy(store: Store) -> None:
+    """A log key that is older than its store may have a contract that the store has lost.
+
+    Raises:
+        LedgerMismatch: The store was not there before its keys.
+    """
+    if store.fact(BORN) is None:
+        raise LedgerMismatch(
+            "ledger: the log key may be older than this store, so this log may have a contract "
+            "already, and no other is deployed. Name it in [ledger] contract."
+        )
 
 
 def _pin_site(
