@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from meterseal.checkpoint import LogPolicy
+from meterseal.keys import SigningKey, device_id
+from meterseal.note import Signer
+from meterseal.policy import TrustPolicy, format_policy, parse_policy
 from meterseal_simulator.demo import proof
 
 if TYPE_CHECKING:
@@ -40,7 +44,7 @@ def test_the_demo_anchors_intervals_and_proves_one_and_can_be_run_again(tmp_path
     assert str(from_it) in first["evidence"]
 
     another = tmp_path / "another.toml"
-    another.write_text(other_policy(from_it / "trust.toml"))
+    another.write_text(anothers_policy(from_it / "trust.toml"))
     evidence = tmp_path.joinpath(first["evidence"])
     assert proof.judge(evidence, from_it / "trust.toml").status == 0
     assert proof.judge(evidence, another).status == 12
@@ -53,14 +57,16 @@ def test_the_demo_anchors_intervals_and_proves_one_and_can_be_run_again(tmp_path
     assert second["refused"] == []
 
 
-def other_policy(trust: Path) -> str:
-    """The policy of somebody who pinned another device and another log key."""
-    text = trust.read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("public_key")]
-    assert len(lines) < len(text.splitlines())
-    other = 'public_key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"'
-    return "\n".join(
-        f"{line}\n{other}" if line.startswith("[[device]]") else line for line in lines
+def anothers_policy(trust: Path) -> str:
+    """The policy of somebody who pinned the log's name, and another log key and device."""
+    mine = parse_policy(trust.read_text())
+    device, log = (SigningKey.from_seed(bytes([number]) * 32) for number in (1, 2))
+    verifier = Signer(name=mine.log.origin, key=log).verifier
+    return format_policy(
+        TrustPolicy(
+            log=LogPolicy(origin=mine.log.origin, log=verifier),
+            devices={device_id(device.public): device.public},
+        )
     )
 
 
