@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from meterseal_agent.scan.found import LineReport
     from meterseal_simulator.modbus import Request
     from meterseal_simulator.reply import Reply
+    from meterseal_simulator.virtual import _World
 
 SPEEDS = {
     1200: termios.B1200,
@@ -143,17 +144,43 @@ def pty_line(folder: Path, meters: Meters) -> Iterator[MotleyLine]:
         port.close()
 
 
+class EchoingTerminal(VirtualTerminal):
+    """An adapter that hands back what it sends, each byte when it has left."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(line)
+        self._echo: list[tuple[float, int]] = []
+
+    def due(self) -> float | None:
+        times = [at for at in (super().due(),) if at is not None]
+        return min([*times, *(at for at, _ in self._echo)], default=None)
+
+    def advance(self, now: float) -> None:
+        while self._echo and self._echo[0][0] <= now:
+            self._buffer.append(self._echo.pop(0)[1])
+        super().advance(now)
+
+    def write(self, data: bytes, world: _World) -> None:
+        super().write(data, world)
+        character_s = self.line.timing.character_s
+        self._echo += [(world.now + (at + 1) * character_s, one) for at, one in enumerate(data)]
+
+
 class VirtualScan:
     """A scan of one line in virtual time: nobody waits.
 
     Attributes:
         meters: The line; arm its faults before `run`.
         seconds: How long the scan took, by the line's clock.
+        plugged: The adapter is there.
+        echoes: The adapter hands back what it sends.
     """
 
     def __init__(self, meters: Meters, timing: LineTiming = TIMING) -> None:
         self.meters = motley(meters, lambda: (self._line.baud, self._line.parity))
         self.seconds = 0.0
+        self.plugged = True
+        self.echoes = False
         self._line = SerialLine(port=PORT)
         self._wire = Line(timing, self.meters.answer)
 
@@ -169,7 +196,9 @@ class VirtualScan:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             loop = runner.get_loop()
             assert isinstance(loop, VirtualLoop)
-            loop.plug("line", VirtualTerminal(self._wire))
+            if self.plugged:
+                terminal = EchoingTerminal if self.echoes else VirtualTerminal
+                loop.plug("line", terminal(self._wire))
             runner.run(scan.run())
             self.seconds = loop.time()
         return tuple(scan.reports[0])

@@ -195,7 +195,7 @@ def _open(found: Found, bus: str) -> str:
 def _table(name: str, bus: str, address: int, one: Candidate, role: str) -> str:
     serial = f", serial number {one.serial}" if one.serial else ""
     return (
-        f"# {one.make} {one.model}{serial}\n"
+        f"# {_plain(f'{one.make} {one.model}{serial}')}\n"
         "[[meter]]\n"
         f"name = {_toml(name)}\n"
         f"bus = {_toml(bus)}\n"
@@ -211,6 +211,11 @@ def _commented(table: str, remark: str) -> str:
         *(row if row.startswith("#") else f"# {row}" for row in table.split("\n")),
     ]
     return "\n".join(rows[:-1]) + "\n"
+
+
+def _plain(told: str) -> str:
+    """Keep what a device calls itself within its comment."""
+    return "".join(one if one.isprintable() else " " for one in told)
 
 
 def _toml(value: str) -> str:
