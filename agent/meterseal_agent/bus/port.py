@@ -5,14 +5,10 @@ left to us (facts measured with exactly this version, see docs/adr/0013):
 
 - it matches a reply by unit alone, so a late, short or wrong-function reply passes for the right
   one. Here requests go out with `no_response_expected`, every byte that arrives is taken at its
-  `trace_packet` hook, and `frame.py` alone decides: pymodbus never sees a reply;
+  `trace_packet` hook, and `hearing.py` and `frame.py` alone decide: pymodbus never sees a reply;
 - its retry creates the surplus reply that shifts every later one: `retries=0`, and its reconnect
   is off (`reconnect_delay=0`): nothing happens on the line that the line's owner did not start;
 - its timeout is one for all: ours is the request's own.
-
-A wire gives a lower bound, too: the characters of a request and of what follows it take their time
-one after another. What is here sooner was on its way before we asked, and answers something else:
-that happens when we ask while somebody talks, and our request is lost.
 """
 
 from __future__ import annotations
@@ -28,21 +24,18 @@ from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerType
 
 from meterseal_agent.bus.adapter import Adapter
-from meterseal_agent.bus.frame import Request, mbap_reply, rtu_pending, rtu_reply
+from meterseal_agent.bus.hearing import Hearing
 from meterseal_agent.bus.settings import Line, SerialLine
 from meterseal_agent.bus.unopened import CONNECT_S, GONE, no_answer, why_not_open
-from meterseal_agent.errors import MeterError, MissingReplyError, PortError, WrongReplyError
+from meterseal_agent.errors import MeterError, PortError, WrongReplyError
 
 if TYPE_CHECKING:
     from pymodbus.client import ModbusBaseClient
 
+    from meterseal_agent.bus.frame import Request
+
 # pymodbus counts its own timeout from the request; ours always comes first.
 _PYMODBUS_TIMEOUT_S = 3600.0
-# What the buffer of a line may hold: the longest frame, an echo of the request, and noise.
-_RECEIVED_MAX = 1024
-_TRANSACTION_BYTES = 2
-# Two UARTs that differ by more than a twentieth do not understand each other; twice that is margin.
-_FASTEST = 0.9
 # pymodbus drops its whole buffer beyond this; ours has a limit of its own.
 _PYMODBUS_BUFFER_MAX = 1 << 16
 _READS = {
@@ -114,11 +107,7 @@ class ModbusPort:
         self._client: ModbusBaseClient | None = None
         self._request: Request | None = None
         self._reply: asyncio.Future[bytes] | None = None
-        self._sent = b""
-        self._sent_s = 0.0
-        self._wired = False
-        self._received = bytearray()
-        self._last_byte_s = 0.0
+        self._hearing = Hearing(line)
         # pymodbus logs each refused frame as an error of its own; the guard says it once, better.
         logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL + 1)
 
@@ -130,12 +119,12 @@ class ModbusPort:
     @property
     def received(self) -> int:
         """Bytes received since the last reply or reset, which nobody asked for."""
-        return len(self._received)
+        return self._hearing.received
 
     @property
     def heard(self) -> bytes:
         """These bytes, as far as they are kept."""
-        return bytes(self._received)
+        return self._hearing.heard
 
     @property
     def warning(self) -> str:
@@ -145,7 +134,7 @@ class ModbusPort:
     @property
     def last_byte_s(self) -> float:
         """Event-loop time at which the last byte left or arrived."""
-        return self._last_byte_s
+        return self._hearing.last_byte_s
 
     async def open(self) -> None:
         """Open the port anew.
@@ -174,7 +163,7 @@ class ModbusPort:
         self.reset()
         if self._adapter is not None:
             self._adapter.opened()
-            self._wired = self._adapter.has_wire()
+            self._hearing.wired = self._adapter.has_wire()
 
     def close(self) -> None:
         """Close the port; harmless when closed."""
@@ -187,7 +176,7 @@ class ModbusPort:
 
     def reset(self) -> None:
         """Throw away whatever was received and not asked for."""
-        self._received.clear()
+        self._hearing.clear()
         if self._client is None:
             return
         self._client.ctx.recv_buffer = b""
@@ -207,8 +196,8 @@ class ModbusPort:
         client = self._client
         if client is None or client.ctx.transport is None:
             raise PortError(f"{self._line.label}: expected an open port, got a closed one")
-        self._received.clear()
-        self._request, self._sent = request, b""
+        self._hearing.clear()
+        self._request = request
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._reply = reply
         read = _READS[request.function](client)
@@ -223,7 +212,7 @@ class ModbusPort:
                 return await reply
         except TimeoutError:
             # The last judgement over all that came says what is missing.
-            return self._judge(request)
+            return self._hearing.last_word(request)
         except ModbusException as error:
             raise PortError(f"{self._line.label}: {error}") from error
         finally:
@@ -232,11 +221,11 @@ class ModbusPort:
 
     def _trace(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - pymodbus's signature
         """See every byte that leaves or arrives; called by pymodbus in the event loop."""
-        self._last_byte_s = asyncio.get_running_loop().time()
+        now_s = asyncio.get_running_loop().time()
         if sending:
-            self._sent, self._sent_s = data, self._last_byte_s
+            self._hearing.sent(data, now_s)
             return data
-        self._received += data[: _RECEIVED_MAX - len(self._received)]
+        self._hearing.take(data, now_s)
         if self._client is not None:
             self._client.ctx.recv_buffer = b""  # taken over: the next call brings new bytes only
         if self._request is not None and self._reply is not None and not self._reply.done():
@@ -254,64 +243,20 @@ class ModbusPort:
 
     def _conclude(self, request: Request, reply: asyncio.Future[bytes]) -> None:
         """Settle the pending reply unless more of it may still come."""
-        if self._too_soon():
-            reply.set_exception(
-                WrongReplyError(
-                    f"{request}: expected a reply after the request has left the wire, got bytes "
-                    "before. Is there another master on this line? A device without a wire of its "
-                    "own (USB) needs the highest baud rate in its settings."
-                )
-            )
-            return
-        if self._pending(request):
-            return
         try:
-            reply.set_result(self._judge(request))
-        except MissingReplyError:
-            return
+            words = self._hearing.reply(request)
         except WrongReplyError as error:
-            # Kept: with what follows, it tells the guard whose it was.
+            # Its bytes are kept: with what follows, they tell the guard whose they were.
             reply.set_exception(error)
             return
         except MeterError as error:
             reply.set_exception(error)
+        else:
+            if words is None:
+                return
+            reply.set_result(words)
         # What belonged to this reply is spent; what comes from here on, nobody asked for.
-        self._received.clear()
-
-    def _too_soon(self) -> bool:
-        """Tell whether these bytes cannot have followed our request on the wire."""
-        if not self._wired:
-            return False
-        count = len(self._received) + (0 if self._echoes else len(self._sent))
-        wire_s = count * self._line.char_s
-        return self._last_byte_s - self._sent_s < _FASTEST * wire_s
-
-    def _pending(self, request: Request) -> bool:
-        """Tell cheaply, byte for byte as they come, that more is still to come."""
-        if not self._rtu:
-            return False
-        if self._echoes and len(self._received) < len(self._sent):
-            return self._sent.startswith(self._received)
-        return rtu_pending(request, self._reply_bytes())
-
-    def _reply_bytes(self) -> bytes:
-        data = bytes(self._received)
-        return data.removeprefix(self._sent) if self._echoes else data
-
-    @property
-    def _rtu(self) -> bool:
-        return isinstance(self._line, SerialLine) or self._line.rtu
-
-    @property
-    def _echoes(self) -> bool:
-        return isinstance(self._line, SerialLine) and self._line.echo
-
-    def _judge(self, request: Request) -> bytes:
-        data = self._reply_bytes()
-        if self._rtu:
-            return rtu_reply(request, data)
-        transaction = int.from_bytes(self._sent[:_TRANSACTION_BYTES], "big")
-        return mbap_reply(request, transaction, data)
+        self._hearing.clear()
 
     def _make_client(self) -> ModbusBaseClient:
         if isinstance(self._line, SerialLine):
