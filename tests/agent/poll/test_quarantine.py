@@ -80,5 +80,5 @@ def test_a_meter_that_is_too_slow_rests_at_once() -> None:
     quarantine.slow(1, "took 4 s", 100.0, 4.0)
 
     assert quarantine.rests(1)
-    assert quarantine.probe(100.0 + 4.0 / 0.015 - 1) is None
-    assert quarantine.probe(100.0 + 4.0 / 0.015) == 1
+    assert quarantine.probe(100.0 + 4.0 / 0.0125 - 1) is None
+    assert quarantine.probe(100.0 + 4.0 / 0.0125) == 1
