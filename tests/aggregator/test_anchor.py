@@ -12,6 +12,7 @@ from meterseal.merkle import root_from
 from meterseal.types import Hash
 from meterseal_aggregator.config import Ledger
 from meterseal_aggregator.errors import LedgerMismatch, LedgerUnavailable
+from meterseal_aggregator.identity import BORN
 from meterseal_aggregator.keyfiles import LEDGER, read_account
 from meterseal_aggregator.ledger.anchor import Anchor, Progress
 from meterseal_aggregator.ledger.contract import load_artifact
@@ -315,3 +316,15 @@ async def test_an_anchor_is_believed_after_its_confirmations(anchoring: Anchorin
     assert unconfirmed is None
     assert anchoring.stage.store.journal.anchored() is not None
     assert anchoring.ledger.executed() == 3
+
+
+async def test_a_store_that_is_younger_than_its_log_key_deploys_no_contract(
+    anchoring: Anchoring,
+) -> None:
+    """Goal: a log that lost its store gets no second contract. Method: take its birth from it."""
+    anchoring.stage.store._connection.execute("DELETE FROM meta WHERE name = ?", (BORN,))
+
+    with pytest.raises(LedgerMismatch, match=r"Name it in \[ledger\] contract"):
+        await anchoring.settle()
+
+    assert anchoring.ledger.executed() == 0

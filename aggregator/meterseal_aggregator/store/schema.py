@@ -189,8 +189,8 @@ def _recognise(connection: sqlite3.Connection, path: Path, *, create: bool) -> N
         # A log that begins anew under its old name would be a second history.
         raise StoreError(
             f"store {path}: expected an aggregator's store, found an empty database. "
-            "Put the newest store back; only for a new log, remove the file and run "
-            "`meterseal-aggregator init`."
+            "Put the newest store back. A log that lost its store for good has ended: name a new "
+            "origin and another data_dir."
         )
     if version > VERSION:
         raise StoreError(
