@@ -33,6 +33,8 @@ examples:
   meterseal-agent fsck                        check the whole store, name the first bad record
   meterseal-agent export --seq 4711 --out reading.evidence
   meterseal-agent export --interval 2026-11-23T12:15:00Z --out quarter.evidence
+  meterseal-agent show --alarms               what was found against the log, and its evidence:
+  meterseal-agent export --alarm 1 --out offence.evidence
 """
 
 
@@ -74,14 +76,15 @@ def _parser() -> _Parser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    common = _Parser(add_help=False)
+    verbose = _Parser(add_help=False)
+    verbose.add_argument("--verbose", action="store_true", help="log every step")
+    common = _Parser(add_help=False, parents=[verbose])
     common.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
         help="default: ./meterseal.toml, else /etc/meterseal/meterseal.toml",
     )
-    common.add_argument("--verbose", action="store_true", help="log every step")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", parents=[common], help="read, sign, store, publish, show")
     run.set_defaults(command=cli.run)
@@ -92,6 +95,7 @@ def _parser() -> _Parser:
     show.add_argument("--kind", type=cli.kind, metavar="KIND", help="reading, interval, gap, …")
     show.add_argument("--state", choices=STATES, help="only records that have come this far")
     show.add_argument("--counts", action="store_true", help="how many of each kind in each state")
+    show.add_argument("--alarms", action="store_true", help="what was found against the log")
     _json(show).set_defaults(command=cli.show)
     fsck = commands.add_parser("fsck", parents=[common], help="check the whole store")
     _json(fsck).set_defaults(command=cli.fsck)
@@ -99,7 +103,7 @@ def _parser() -> _Parser:
     _what(export)
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
     _json(export).set_defaults(command=cli.export)
-    scan = commands.add_parser("scan", parents=[common], help="find meters and name their models")
+    scan = commands.add_parser("scan", parents=[verbose], help="find meters and name their models")
     scanning.arguments(scan)
     scan.set_defaults(command=scanning.scan)
     profiles = commands.add_parser("profiles", parents=[common], help="meters that can be read")
@@ -121,6 +125,9 @@ def _what(parser: argparse.ArgumentParser) -> None:
         type=cli.moment,
         metavar="START",
         help="prove the interval that starts then: 2026-11-23T12:15:00Z, or UTC milliseconds",
+    )
+    what.add_argument(
+        "--alarm", type=_count, metavar="N", help="accuse the log by this alarm of `show --alarms`"
     )
     parser.add_argument("--epoch", type=_count, metavar="E", help="default: the newest that has it")
 

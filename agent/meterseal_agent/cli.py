@@ -12,22 +12,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meterseal.evidence import IntervalEvidence, ReadingEvidence, encode_evidence
+from meterseal.evidence import claim_of, encode_evidence
 from meterseal.records import Kind
 from meterseal_agent import config as configuration
 from meterseal_agent.device import Device, prepare, reading
 from meterseal_agent.errors import AgentError
-from meterseal_agent.export import interval_evidence, reading_evidence
+from meterseal_agent.export import accusation, find_alarm, interval_evidence, reading_evidence
 from meterseal_agent.keyfile import KEY_NAME, load_key
 from meterseal_agent.profiles.catalogue import load_all
 from meterseal_agent.profiles.listing import listed, maps, table
 from meterseal_agent.profiles.table import markdown
-from meterseal_agent.store import states
+from meterseal_agent.publish.settings import log_policy
+from meterseal_agent.store import alarms, states
 from meterseal_agent.store.audit import audit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from meterseal.evidence import Evidence, IntervalEvidence
     from meterseal_agent.config import Config
 
 _DEFAULTS = (Path("meterseal.toml"), Path("/etc/meterseal/meterseal.toml"))
@@ -63,8 +65,10 @@ def init(options: argparse.Namespace) -> int:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print the newest records and how far they have come, or how many are in which state."""
+    """Print the newest records and how far they have come, how many of each, or the alarms."""
     with reading(_config(options).agent.data_dir) as connection:
+        if options.alarms:
+            return _show_alarms(alarms.stored(connection), as_json=options.json)
         if options.counts:
             return _show_counts(states.walk(connection), as_json=options.json)
         chosen = (
@@ -89,44 +93,65 @@ def show(options: argparse.Namespace) -> int:
 
 def fsck(options: argparse.Namespace) -> int:
     """Check the whole store."""
+    # It takes longer to import than all else that this command does on a small store.
+    from meterseal_agent.store.health import look  # noqa: PLC0415
+
     folder = _config(options).agent.data_dir
     public = load_key(folder / KEY_NAME).public
     with reading(folder) as connection:
-        report = audit(connection, public)
+        report, health = audit(connection, public), look(connection)
+    faults = (*health.faults, *report.faults)
     if options.json:
-        print(json.dumps(asdict(report)))
+        facts = asdict(report) | asdict(health) | {"faults": [asdict(fault) for fault in faults]}
+        print(json.dumps(facts))
     else:
-        for fault in report.faults:
+        for fault in faults:
             print(f"{fault.where}: {fault.message}")
         print(
-            f"{len(report.faults)} faults in {report.records} records, {report.intervals} "
+            f"{len(faults)} faults in {report.records} records, {report.intervals} "
             f"intervals, {report.epochs} epochs; {report.logged} logged, "
-            f"{report.anchored} anchored, {report.aside} set aside"
+            f"{report.anchored} anchored, {report.aside} set aside; "
+            f"{health.size // 1024} KiB, {health.free // 1024} KiB of it free"
         )
-    return _EXIT_FAULT if report.faults else _EXIT_OK
+    return _EXIT_FAULT if faults else _EXIT_OK
 
 
 def export(options: argparse.Namespace) -> int:
     """Write an evidence file."""
-    evidence: ReadingEvidence | IntervalEvidence
-    with reading(_config(options).agent.data_dir) as connection:
+    loaded = _config(options)
+    with reading(loaded.agent.data_dir) as connection:
+        if options.alarm is not None:
+            alarm = find_alarm(connection, options.alarm)
+            if loaded.aggregator is None:
+                message = f"{loaded.source}: [aggregator]: an alarm is shown under its pins"
+                raise AgentError(message)
+            policy = log_policy(loaded.aggregator, loaded)
+            return _write(options, accusation(alarm, policy), state=alarm.verdict)
         if options.seq is not None:
-            evidence = reading_evidence(connection, options.seq, options.epoch)
-        else:
-            evidence = interval_evidence(connection, options.interval, options.epoch)
+            proof = reading_evidence(connection, options.seq, options.epoch)
+            return _write_proof(options, proof, proof.interval)
+        logged = interval_evidence(connection, options.interval, options.epoch)
+        return _write_proof(options, logged, logged)
+
+
+def _write_proof(options: argparse.Namespace, proof: Evidence, interval: IntervalEvidence) -> int:
+    anchored = interval.ledger is not None
+    state = "logged and anchored" if anchored else "logged, not anchored yet"
+    return _write(options, proof, state=state, anchored=anchored)
+
+
+def _write(options: argparse.Namespace, evidence: Evidence, *, state: str, **facts: object) -> int:
     data = encode_evidence(evidence)
     try:
         options.out.write_bytes(data)
     except OSError as error:
         message = f"{options.out}: cannot be written ({error.strerror}); choose another --out"
         raise AgentError(message) from error
-    logged = evidence.interval if isinstance(evidence, ReadingEvidence) else evidence
-    anchored = logged.ledger is not None
-    facts = {"file": str(options.out), "bytes": len(data), "anchored": anchored}
     if options.json:
-        print(json.dumps(facts))
+        claim = claim_of(evidence).name.lower().replace("_", " ")
+        told = {"file": str(options.out), "bytes": len(data), "claim": claim, **facts}
+        print(json.dumps(told))
     else:
-        state = "logged and anchored" if anchored else "logged, not anchored yet"
         print(
             f"{options.out}: {len(data)} bytes, {state}. Check it: meterseal verify {options.out}"
         )
@@ -189,6 +214,21 @@ def _show_counts(walked: Iterable[states.RecordState], *, as_json: bool) -> int:
         if counted:
             shown = ", ".join(f"{number} {state}" for state, number in counted.items())
             print(f"{name:<10} {shown}")
+    return _EXIT_OK
+
+
+def _show_alarms(kept: Sequence[alarms.Alarm], *, as_json: bool) -> int:
+    shown = [
+        {"number": one.number, "at_ms": one.at_ms, "verdict": one.verdict, "detail": one.detail}
+        for one in kept
+    ]
+    if as_json:
+        print(json.dumps({"alarms": shown}))
+        return _EXIT_OK
+    for one in kept:
+        print(f"{one.number:>3}  {_utc(one.at_ms)}  {one.verdict}: {one.detail}")
+    advice = "Hand one out: meterseal-agent export --alarm N --out FILE"
+    print(advice if shown else "No alarm is kept.")
     return _EXIT_OK
 
 

@@ -16,8 +16,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from meterseal.policy import TrustPolicy
+from meterseal.records import record_hash
 from meterseal_agent.__main__ import main
 from meterseal_agent.store.lock import StoreLock
+from meterseal_verifier.verdict import Offence
+from meterseal_verifier.verify import verify
+from support.small_log import SmallLog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,6 +99,47 @@ def test_show_and_fsck_of_an_empty_store(device: Path, capsys: pytest.CaptureFix
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "No such record yet."
     assert json.loads(lines[1])["faults"] == []
+
+
+def test_alarms_are_listed_and_become_files(
+    device: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, out = SmallLog(leaves=[record_hash(b"leaf")]), tmp_path / "offence.evidence"
+    assert main(["show", "--alarms", "--config", str(device)]) == 0
+    assert capsys.readouterr().out == "No alarm is kept.\n"
+    rival = log.note(root=record_hash(b"another root"))
+    with closing(sqlite3.connect(device.parent / "data" / "store.sqlite3")) as store, store:
+        store.execute(
+            "INSERT INTO alarm VALUES (1, 1795435300000, 'AGGREGATOR SPLIT VIEW', 'why', ?, ?)",
+            (log.note(), rival),
+        )
+
+    export = ["export", "--alarm", "1", "--out", str(out), "--config", str(device)]
+    assert "[aggregator]" in refused(export, capsys)
+    pins = (
+        f'[aggregator]\norigin = "{log.log.name}"\nhead_key = "{log.head_key.public.hex()}"\n'
+        f'log_key = "{log.log.verifier.vkey}"\n'
+    )
+    device.write_text(CONFIG + pins)
+    assert main(["show", "--alarms", "--json", "--config", str(device)]) == 0
+    assert main([*export, "--json"]) == 0
+
+    shown, told = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [one["verdict"] for one in shown["alarms"]] == ["AGGREGATOR SPLIT VIEW"]
+    assert (told["claim"], told["bytes"]) == ("split view", out.stat().st_size)
+    trust = TrustPolicy(log=log.policy())
+    assert verify(out.read_bytes(), trust).offence is Offence.AGGREGATOR_SPLIT_VIEW
+
+
+def test_a_half_finished_file_is_enough_for_init_and_not_for_run(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(CONFIG + '[mqtt]\nhost = "broker.example"\n')
+
+    assert main(["init", "--config", str(config)]) == 0
+    capsys.readouterr()
+
+    assert "[aggregator] table beside it" in refused(["run", "--config", str(config)], capsys)
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -22,7 +22,12 @@ _REFUSED = 0x80
 async def refusing_broker(refuse: bytes) -> AsyncIterator[int]:
     """Listen on a port of our own; refuse the topics that end in `refuse`."""
 
+    served: list[asyncio.Task[None]] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        served.append(task)
         try:
             while True:
                 kind, body = await _packet(reader)
@@ -32,6 +37,8 @@ async def refusing_broker(refuse: bytes) -> AsyncIterator[int]:
                     codes = [_REFUSED if topic.endswith(refuse) else 1 for topic in _topics(body)]
                     writer.write(bytes([0x90, 2 + len(codes)]) + body[:2] + bytes(codes))
         except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -39,6 +46,7 @@ async def refusing_broker(refuse: bytes) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        await asyncio.gather(*served)
 
 
 async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -187,7 +187,7 @@ class Inbox:
             await self._alarm(_VERDICTS[type(error).__name__], str(error), error.ours, error.theirs)
             raise
         except AnchorMismatch as error:
-            await self._alarm("ANCHOR MISMATCH", str(error), error.note, error.proof.encode())
+            await self._alarm(alarms.MISMATCH, str(error), error.note, error.proof.encode())
             raise
         else:
             self.effects.moved()
@@ -212,4 +212,4 @@ class Inbox:
 
 
 _REMEDY = "What convicts is kept: see `meterseal-agent show --alarms`"
-_VERDICTS = {"SplitView": "AGGREGATOR SPLIT VIEW", "Rollback": "AGGREGATOR ROLLBACK"}
+_VERDICTS = {"SplitView": alarms.SPLIT_VIEW, "Rollback": alarms.ROLLBACK}

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from meterseal_agent.store.store import Store
 
+SPLIT_VIEW: Final = "AGGREGATOR SPLIT VIEW"
+ROLLBACK: Final = "AGGREGATOR ROLLBACK"
+MISMATCH: Final = "ANCHOR MISMATCH"
 KEPT_MAX: Final = 16
 """How many are kept of each verdict."""
 

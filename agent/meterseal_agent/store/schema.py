@@ -172,6 +172,14 @@ def create(path: Path, device: bytes, *, born_with_key: bool) -> None:
         raise StoreError(message) from error
 
 
+def in_memory() -> sqlite3.Connection:
+    """An empty store without a device, to compare another one with."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(_TABLES)
+    complete(connection)
+    return connection
+
+
 def check_header(path: Path) -> None:
     """Refuse what is not our store, by its first 100 bytes and without opening it as a database.
 
