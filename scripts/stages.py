@@ -55,6 +55,7 @@ STAGES = (
               ("protocol", "verifier", "contracts", "path"))),
     ),
     Stage(name="locks", command=("scripts/check-locks",)),
+    Stage(name="hil", command=(*PYTEST, "hil")),
     Stage(name="contracts", command=(*PYTEST, "tests/contracts")),
     Stage(name="path", command=(*PYTEST, "tests/path")),
     Stage(name="debian13", command=("scripts/debian13",), left_out=not_root),
