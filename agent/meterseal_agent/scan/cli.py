@@ -1,6 +1,7 @@
 """The command `meterseal-agent scan`: its arguments, and what it prints.
 
-Exit status: 0 where every device that answers is named exactly, 1 where something is left open.
+Exit status: 0 where every device that answers is named exactly, 1 where something is left open, 130
+where it was interrupted.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _TCP_UNIT_MAX = 255
 _TCP_PORT = 502
 _EXIT_OK = 0
 _EXIT_OPEN = 1
+_EXIT_INTERRUPTED = 128 + 2
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +60,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write a configuration there")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="scan the ports of this configuration; --write adds what is new behind it",
+    )
 
 
 def scan(options: argparse.Namespace) -> int:
@@ -67,12 +75,7 @@ def scan(options: argparse.Namespace) -> int:
     profiles = load_all()
     targets = _targets(options, config, profiles)
     run = Scan(targets, profiles, _progress(options, targets))
-    # What a scan expects to happen, it says itself.
-    logging.getLogger("meterseal_agent").setLevel(logging.ERROR)
-    try:
-        asyncio.run(run.run())
-    except KeyboardInterrupt:
-        print("\nInterrupted: this is what was found so far.", file=sys.stderr)
+    finished = _run(run, verbose=options.verbose)
     found = [one for reports in run.reports for report in reports for one in report.found]
     print(json.dumps(facts(run.reports)) if options.json else text(run.reports))
     if options.write is not None:
@@ -80,9 +83,28 @@ def scan(options: argparse.Namespace) -> int:
             message = f"{options.write}: not written, for no device was found"
             raise AgentError(message)
         _write(options, document(run.reports, before, config))
+    if not finished:
+        return _EXIT_INTERRUPTED
     garbled = any(one.broken or one.doubled for reports in run.reports for one in reports)
     sure = bool(found) and all(one.verdict is Verdict.EXACT for one in found) and not garbled
     return _EXIT_OK if sure else _EXIT_OPEN
+
+
+def _run(run: Scan, *, verbose: bool) -> bool:
+    """Run it to its end, or until somebody presses Ctrl-C: false."""
+    log = logging.getLogger("meterseal_agent")
+    level = log.level
+    if not verbose:
+        # What a scan expects to go wrong, it says itself.
+        log.setLevel(logging.ERROR)
+    try:
+        asyncio.run(run.run())
+    except KeyboardInterrupt:
+        print("\nInterrupted: this is what was found so far.", file=sys.stderr)
+        return False
+    finally:
+        log.setLevel(level)
+    return True
 
 
 def addresses(value: str) -> tuple[int, ...]:
