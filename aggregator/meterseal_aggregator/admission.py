@@ -5,7 +5,8 @@
     AHEAD        a predecessor is missing: stored, not in the head, not in the log; it is asked for
     CONTRADICTS  with another record signed by the same key it cannot follow the rules: both are
                  kept, the device is frozen
-    INVALID      rubbish, foreign, or not signed by the key that rules: dropped
+    INVALID      rubbish, foreign, beyond its key's revocation, or not signed by the key that rules:
+                 dropped
 
 * A light record connects when its light predecessor is connected and so is the record that `prev`
   names, or the manifest in force says that readings stay at home. A reading connects when `prev`
@@ -26,21 +27,20 @@ from meterseal.errors import ChainError, EncodingError
 from meterseal.messages import RejectCode
 from meterseal.records import Kind, decode_record, record_hash
 from meterseal.types import ZERO_HASH
-from meterseal_aggregator.connecting import Chains
+from meterseal_aggregator.connecting import RIVALS_MAX, Chains
 from meterseal_aggregator.devicestate import Arrival, read_state, row_of, signed
 from meterseal_aggregator.rivals import rivals_of
 from meterseal_aggregator.store import Status
 from meterseal_aggregator.verdict import Outcome, Verdict, invalid, known
 
 if TYPE_CHECKING:
-    from meterseal.types import DeviceId, PublicKey, UnixMs
+    from meterseal.types import DeviceId, Hash, PublicKey, UnixMs
     from meterseal_aggregator.devicestate import DeviceState
     from meterseal_aggregator.point import Point
     from meterseal_aggregator.store import Store, StoredRecord
 
 WAITING_MAX: Final = 4096
 WAITING_BYTES_MAX: Final = 8 * 1024 * 1024
-RIVALS_MAX: Final = 64
 UNSIGNED_MAX: Final = 64
 """Records of a device in one batch that no known key signed and that are read all the same."""
 UNSIGNED: Final = "no key known so far signed it"
@@ -81,22 +81,33 @@ class Admission:
             return invalid(this, "the device is not enrolled", RejectCode.NOT_ENROLLED)
         try:
             key = next((one for one in state.known_keys() if signed(data, one)), None)
-            if key is None:
-                # A key that is not known yet may have signed it, so what it says of its place is
-                # read; that costs its sender nothing, so it is read only so often.
-                stored = self._store.records.by_hash(this)
-                if stored is not None and stored.device == device:
-                    return known(stored, frozen=state.frozen is not None)
-                self._unsigned[device] += 1
-                if self._unsigned[device] > UNSIGNED_MAX:
-                    return invalid(this, UNSIGNED, RejectCode.TOO_FAR_AHEAD)
+            dropped = self._unread(state, this) if key is None else None
+            if dropped is not None:
+                return dropped
             record = decode_record(data)
         except EncodingError as error:
             return invalid(this, str(error))
         if record.device != device:
             return invalid(this, f"it is device {record.device.hex()}'s")
         new = Arrival(record=record, row=row_of(record, this, data), now_ms=now_ms)
+        if state.revokes(record) and self._store.records.by_hash(this) is None:
+            return invalid(this, "the device's key was revoked", RejectCode.NOT_ENROLLED)
         return self._judge(state, new, key)
+
+    def _unread(self, state: DeviceState, this: Hash) -> Verdict | None:
+        """Answer for a record that no known key signed, if its body need not be read.
+
+        A key that is not known yet may have signed it, so what it says of its place is read. That
+        costs its sender nothing, so it is read only so often.
+        """
+        device = state.device.id
+        stored = self._store.records.by_hash(this)
+        if stored is not None and stored.device == device:
+            return known(stored, frozen=state.frozen is not None)
+        self._unsigned[device] += 1
+        if self._unsigned[device] > UNSIGNED_MAX:
+            return invalid(this, UNSIGNED, RejectCode.TOO_FAR_AHEAD)
+        return None
 
     def _judge(self, state: DeviceState, new: Arrival, key: PublicKey | None) -> Verdict:
         record, this = new.record, new.row.hash
@@ -108,7 +119,9 @@ class Admission:
         key = self._signer(state, new, base, key)
         if key is None:
             return _unsigned(new, base)
-        found = None if plain else self._rival(state, new, base, key)
+        # Ahead of what is known a replaced key may sign what it likes: it convicts nobody.
+        vague = base is None and not new.genesis and not state.rules(key)
+        found = None if plain or vague else self._rival(state, new, base, key)
         if found is not None:
             return self._contradicts(state, new, *found)
         if state.frozen is not None:

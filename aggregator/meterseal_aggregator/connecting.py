@@ -6,7 +6,7 @@ queue is the order of connecting: in light order for each device.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meterseal.chain import check_interval
 from meterseal.errors import ChainError
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from meterseal.types import DeviceId, Hash, UnixMs
     from meterseal_aggregator.devicestate import DeviceState
     from meterseal_aggregator.store import NewRecord, Store, StoredRecord
+
+
+RIVALS_MAX: Final = 64
+"""Records of a device that are kept although they are not, and will never be, in its chain."""
 
 
 class Chains:
@@ -144,8 +148,11 @@ class Chains:
             state.frozen = rule
 
     def void(self, state: DeviceState, waiting: StoredRecord) -> None:
-        """Set a waiting record aside that the key which rules did not sign."""
-        self._store.records.move(waiting.id, Status.VOID)
+        """Set a waiting record aside that the ruling key did not sign; beyond a bound, drop it."""
         state.waiting -= 1
-        state.rivals += 1
         state.waiting_bytes -= len(waiting.data)
+        if state.rivals < RIVALS_MAX:
+            self._store.records.move(waiting.id, Status.VOID)
+            state.rivals += 1
+        else:
+            self._store.records.drop(waiting.id)

@@ -9,6 +9,7 @@ from meterseal.chain import Head
 from meterseal.cose import RECORD, parse1
 from meterseal.keys import verify
 from meterseal.records import Kind, decode_record
+from meterseal_aggregator.enrolment import newest
 from meterseal_aggregator.errors import StoreError
 from meterseal_aggregator.point import Point, Rules
 from meterseal_aggregator.store import NewRecord, Status
@@ -43,6 +44,7 @@ class DeviceState:
     waiting: int
     waiting_bytes: int
     rivals: int
+    revoked_after: tuple[int, int] | None
     frozen: str | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +57,18 @@ class DeviceState:
             return [self.device.public_key]
         keys = self.point.rules.keys
         return [k for k in (keys.current, keys.pending, self.device.public_key) if k is not None]
+
+    def rules(self, key: PublicKey) -> bool:
+        """Tell whether a key rules at the head, or will once its manifest has come."""
+        if self.point is None:
+            return key == self.device.public_key
+        keys = self.point.rules.keys
+        return key in {keys.current, keys.pending}
+
+    def revokes(self, record: Record) -> bool:
+        """Tell whether the device's keys were revoked before they signed a record (protocol 2a)."""
+        last = self.revoked_after
+        return last is not None and (record.epoch, record.seq) > last
 
     def continues(self, record: Record) -> bool:
         """Tell whether a record follows a head that nothing else is stored beyond.
@@ -80,7 +94,9 @@ def read_state(store: Store, device: DeviceId) -> DeviceState | None:
     waiting, size = store.records.load(device, Status.WAITING)
     rivals, _ = store.records.load(device, Status.RIVAL)
     void, _ = store.records.load(device, Status.VOID)
-    return DeviceState(row, point, waiting, size, rivals + void)
+    stands = newest(store, device)
+    revoked_after = None if stands is None else stands[1].revoked_after
+    return DeviceState(row, point, waiting, size, rivals + void, revoked_after)
 
 
 def read_point(store: Store, at: StoredRecord) -> Point:

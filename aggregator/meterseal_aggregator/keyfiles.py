@@ -4,8 +4,8 @@ A file holds the 32 byte seed as 64 lower-case hex digits and a newline, mode 04
 mode 0700. A key that exists is never written over: a lost log key ends the log, a replaced one
 splits it. One that others may read is refused: they may have copied it.
 
-Of the enrolment key the public half lies in a file of its own beside it, and is all that `run` needs:
-the key itself may be kept on another machine, and brought back to enrol or to revoke.
+Of the enrolment key the public half lies in a file of its own, and is all that `run` needs: the key
+itself may be kept on another machine, and brought back to enrol or to revoke.
 """
 
 from __future__ import annotations

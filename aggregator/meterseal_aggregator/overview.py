@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from meterseal.records import Kind, decode_record
+from meterseal_aggregator.enrolment import newest
 from meterseal_aggregator.outbox import gaps_of
 from meterseal_aggregator.standing import CONFIRMED
 from meterseal_aggregator.store import Status
@@ -42,9 +43,11 @@ def _row(store: Store, device: Device) -> Row:
     anchored = store.journal.anchored()
     anchored_size = 0 if anchored is None else anchored.size
     waiting, _ = store.records.load(device.id, Status.WAITING)
+    stands = newest(store, device.id)
+    revoked = None if stands is None else stands[1].revoked_after
     return {
         "device": device.id.hex(),
-        "state": _state(device, waiting),
+        "state": "revoked" if revoked else _state(device, waiting),
         "head": None if device.head is None else _head(store, device.head),
         "readings": kinds.get(Kind.READING, 0),
         "intervals": kinds.get(Kind.INTERVAL, 0),
@@ -56,6 +59,7 @@ def _row(store: Store, device: Device) -> Row:
         "waiting": waiting,
         "gaps": [list(gap) for gap in gaps_of(store, device)],
         "frozen": device.frozen,
+        "revoked_after": None if revoked is None else list(revoked),
         "clone_suspected": None if device.clone_ms is None else _time(device.clone_ms),
     }
 

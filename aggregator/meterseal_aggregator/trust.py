@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from meterseal.checkpoint import LogPolicy, Witness
 from meterseal.ledger.proof import LedgerPolicy
 from meterseal.policy import TrustPolicy, format_policy
+from meterseal_aggregator.enrolment import newest
 from meterseal_aggregator.ledger.contract import load_artifact
 from meterseal_aggregator.ledger.site import CONTRACT, REGISTRANT, VALIDATORS
 from meterseal_aggregator.sequencer import log_signer, operator_witness
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from meterseal_aggregator.config import Config
     from meterseal_aggregator.keyfiles import Keys
-    from meterseal_aggregator.store import Store
+    from meterseal_aggregator.store import Device, Store
 
 _ADDRESS = 20
 
@@ -22,8 +25,9 @@ _ADDRESS = 20
 def trust_text(store: Store, config: Config, keys: Keys) -> str:
     """Write trust.toml: log, operator's witness, enrolment key, and the ledger once anchored.
 
-    The devices are those that are enrolled, by their first keys. The validators are those that the
-    operator's node showed first; who checks compares them with the consortium's own list.
+    The devices are those that are enrolled and not revoked, by their first keys. The validators are
+    those that the operator's node showed first; who checks compares them with the consortium's own
+    list.
     """
     operator = operator_witness(config.origin, keys).verifier
     policy = TrustPolicy(
@@ -34,11 +38,18 @@ def trust_text(store: Store, config: Config, keys: Keys) -> str:
             quorum=1,
             operator=operator,
         ),
-        devices={device.id: device.public_key for device in store.devices.all()},
-        enrolment_keys=frozenset({keys.enrolment.public}),
+        devices={device.id: device.public_key for device in _not_revoked(store)},
+        enrolment_keys=frozenset({keys.enrolment}),
         ledger=_ledger(store, config),
     )
     return format_policy(policy)
+
+
+def _not_revoked(store: Store) -> Iterator[Device]:
+    for device in store.devices.all():
+        stands = newest(store, device.id)
+        if stands is None or stands[1].revoked_after is None:
+            yield device
 
 
 def _ledger(store: Store, config: Config) -> LedgerPolicy | None:

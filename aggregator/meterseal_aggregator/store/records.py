@@ -71,6 +71,18 @@ class Records:
             "UPDATE record SET status = ?, branch = ? WHERE id = ?", (int(status), branch, record)
         )
 
+    def drop(self, record: int) -> None:
+        """Forget a record that nothing refers to."""
+        self._db.execute("DELETE FROM record WHERE id = ? AND status = 0", (record,))
+
+    def set_aside(self, device: DeviceId, after: tuple[int, int]) -> None:
+        """Let the waiting records of a device beyond a place wait no more."""
+        self._db.execute(
+            "UPDATE record SET status = 3 WHERE device = ? AND status = 0"
+            " AND (epoch, seq) > (?, ?)",
+            (device, *after),
+        )
+
     def set_chain(self, record: int, state: bytes) -> None:
         """Keep what rules after a connected light record."""
         self._db.execute("INSERT INTO chain (record, state) VALUES (?, ?)", (record, state))
