@@ -11,8 +11,10 @@ import pytest
 
 from meterseal.records import Clock, Restore, RestoreReason
 from meterseal_agent.config.model import AgentConfig
+from meterseal_agent.gate import Gate
 from meterseal_agent.publish.answer import Answer, read_answer
 from meterseal_agent.recorder import Recorder
+from meterseal_agent.rounds import Rounds
 from meterseal_agent.store import schema
 from meterseal_agent.store.thread import StoreThread
 from support.device import DEVICE, KEY, METER, Bench, any_thread
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meterseal.records import MeterIdentity
-    from meterseal_agent.poll import Poller, Snapshot
+    from meterseal_agent.poll import MeterHealth, Poller, Snapshot
     from meterseal_agent.publish.publisher import Publisher
 
 
@@ -42,6 +44,9 @@ class Meters:
         if self.rounds > 1:  # the first one is before anything is signed
             self.read.set()
         return self.bench.snapshot()
+
+    def health(self) -> tuple[MeterHealth, ...]:
+        return ()
 
     def identities(self) -> tuple[MeterIdentity, ...]:
         return (METER,)
@@ -89,7 +94,7 @@ async def recording(bench: Bench) -> AsyncIterator[Run]:
         store=bench.store,
         thread=thread,
         marker=bench.marker,
-        poller=cast("Poller", meters),
+        rounds=Rounds(cast("Poller", meters), Gate(ratings=()), Time(bench)),
         time=Time(bench),
         on_release=lambda _: None,
     )
