@@ -80,7 +80,7 @@ class Found:
 
 @dataclass(kw_only=True, slots=True)
 class Tally:
-    """How the requests of one reply length ended.
+    """How the requests of one kind ended.
 
     Attributes:
         broken: Bytes came that are no frame.
@@ -88,6 +88,12 @@ class Tally:
 
     whole: int = 0
     broken: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Part of the replies that broke."""
+        replies = self.whole + self.broken
+        return self.broken / replies if replies else 0.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -100,6 +106,7 @@ class LineReport:
         broken: Addresses at which bytes came and never a whole reply alone.
         doubled: Addresses that answered one request twice.
         tallies: By the number of registers asked.
+        units: The same by address.
         strangers: What another master was heard to do.
         fault: Why the port or connection could not be used.
         finished: The sweep came to its end.
@@ -111,6 +118,7 @@ class LineReport:
     broken: list[int] = field(default_factory=list)
     doubled: list[int] = field(default_factory=list)
     tallies: dict[int, Tally] = field(default_factory=dict)
+    units: dict[int, Tally] = field(default_factory=dict)
     noise_bytes: int = 0
     strangers: list[str] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)

@@ -116,7 +116,7 @@ class Scan:
 
     async def _search(self, report: LineReport, units: Sequence[int]) -> bool:
         """Ask every address, and whoever answers what it is; tell whether the adapter echoes."""
-        port = Tap(self._make_port(report.line), report.tallies)
+        port = Tap(self._make_port(report.line), report)
         try:
             await port.open()
             if port.warning:
@@ -173,6 +173,7 @@ def _restart_with_echo(report: LineReport) -> None:
     report.asked = 0
     report.broken.clear()
     report.tallies.clear()
+    report.units.clear()
 
 
 def _same(one: Found, other: Found) -> bool:

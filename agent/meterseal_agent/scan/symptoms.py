@@ -104,16 +104,32 @@ def _two_at_one(reports: Sequence[LineReport]) -> Iterator[str]:
                 f"{where}: address {address} answered one question twice. Two meters have this "
                 "address: give one of them another, at its display, with the other one off."
             )
-        if not _few(report):
-            continue
-        for address in report.broken:
-            if address in answering or address in report.doubled:
-                continue
-            others = "while others answer well" if report.answers else "and nothing else answers"
+        never = report.broken if _few(report) else ()
+        wrong = [one for one in never if one not in (*answering, *report.doubled)]
+        others = "while others answer well" if report.answers else "and nothing else answers"
+        for address in wrong:
             yield (
                 f"{where}: address {address} answers garbled, each time, {others}. Probably two "
                 "meters have this address: switch one off and scan again, then give it another."
             )
+        for address in _suspects(report):
+            yield (
+                f"{where}: {report.units[address].broken} replies of address {address} were "
+                "garbled, while others answer well. Perhaps two meters have this address; or its "
+                "connection is loose."
+            )
+
+
+def _suspects(report: LineReport) -> tuple[int, ...]:
+    """List addresses whose replies break although those of others do not."""
+    rates = {one: report.units[one].rate for one in report.answers if one in report.units}
+    return tuple(
+        one
+        for one, rate in rates.items()
+        if report.units[one].broken >= _BROKEN_MIN
+        and len(rates) > 1
+        and rate > _OFTENER * max(its for other, its in rates.items() if other != one)
+    )
 
 
 def _termination(reports: Sequence[LineReport]) -> Iterator[str]:
@@ -123,7 +139,8 @@ def _termination(reports: Sequence[LineReport]) -> Iterator[str]:
         if not report.answers:
             continue
         short, long = _sum(report, 1, _SHORT_MAX), _sum(report, _LONG_MIN, 0xFFFF)
-        if long.broken >= _BROKEN_MIN and _rate(long) > _OFTENER * _rate(short):
+        spread = not _suspects(report)
+        if spread and long.broken >= _BROKEN_MIN and long.rate > _OFTENER * short.rate:
             yield (
                 f"{report.line.label} at {setting(report.line)}: {long.broken} of "
                 f"{long.broken + long.whole} long replies broke, {short.broken} of "
@@ -131,7 +148,7 @@ def _termination(reports: Sequence[LineReport]) -> Iterator[str]:
                 "120 ohms between A and B at each of its two ends and nowhere else; or it is too "
                 "long for this speed."
             )
-        rates.append((_baud(report), _rate(_sum(report, 1, 0xFFFF)), report))
+        rates.append((_baud(report), _sum(report, 1, 0xFFFF).rate, report))
     for (slow, few, _), (fast, many, report) in pairwise(rates):
         if fast > slow and many > max(0.05, _OFTENER * few):
             yield (
@@ -162,8 +179,3 @@ def _baud(report: LineReport) -> int:
 def _sum(report: LineReport, least: int, most: int) -> Tally:
     chosen = [one for count, one in report.tallies.items() if least <= count <= most]
     return Tally(whole=sum(one.whole for one in chosen), broken=sum(one.broken for one in chosen))
-
-
-def _rate(tally: Tally) -> float:
-    asked = tally.whole + tally.broken
-    return tally.broken / asked if asked else 0.0

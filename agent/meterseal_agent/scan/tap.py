@@ -12,6 +12,7 @@ from meterseal_agent.scan.found import Tally
 if TYPE_CHECKING:
     from meterseal_agent.bus.frame import Request
     from meterseal_agent.bus.port import Port
+    from meterseal_agent.scan.found import LineReport
 
 
 # Silence that ends what comes, and the longest wait for it.
@@ -23,12 +24,12 @@ class Tap:
     """Passes everything on to a port, and counts.
 
     Args:
-        tallies: By the number of registers asked; shared with the report.
+        report: Where the counts are.
     """
 
-    def __init__(self, port: Port, tallies: dict[int, Tally]) -> None:
+    def __init__(self, port: Port, report: LineReport) -> None:
         self._port = port
-        self._tallies = tallies
+        self._report = report
 
     async def open(self) -> None:
         """Open the port anew."""
@@ -50,15 +51,15 @@ class Tap:
         try:
             words = await self._port.exchange(request, timeout_s)
         except MeterError:
-            self._tally(1).whole += 1
+            self._whole(request.unit, 1)
             raise
         except (MissingReplyError, WrongReplyError):
             # Nothing at all is silence; a whole frame that is not for us has other reasons.
             await still(self._port)
             if self._port.heard and not frames_in(self._port.heard):
-                self._tally(request.count).broken += 1
+                self._broken(request.unit, request.count)
             raise
-        self._tally(request.count).whole += 1
+        self._whole(request.unit, request.count)
         return words
 
     @property
@@ -86,8 +87,13 @@ class Tap:
         """Event-loop time at which the last byte left or arrived."""
         return self._port.last_byte_s
 
-    def _tally(self, registers: int) -> Tally:
-        return self._tallies.setdefault(registers, Tally())
+    def _whole(self, unit: int, registers: int) -> None:
+        self._report.tallies.setdefault(registers, Tally()).whole += 1
+        self._report.units.setdefault(unit, Tally()).whole += 1
+
+    def _broken(self, unit: int, registers: int) -> None:
+        self._report.tallies.setdefault(registers, Tally()).broken += 1
+        self._report.units.setdefault(unit, Tally()).broken += 1
 
 
 async def still(port: Port) -> None:

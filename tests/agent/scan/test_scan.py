@@ -119,6 +119,21 @@ def test_two_meters_that_garble_each_other_at_one_address_are_warned_of(
     assert "two meters have this address" in hint
 
 
+def test_a_meter_that_breaks_now_and_then_while_others_do_not_is_warned_of(
+    profiles: tuple[Profile, ...],
+) -> None:
+    """Two fresh meters refuse alike at the same time; only their serial numbers collide."""
+    scan = line_of({2: (SLOW, "abb-b23"), 3: (SLOW, "wago-879-3000")})
+    scan.meters.bus.faults.arm(BadChecksum(), Trigger(unit=3, after=1, every=3, times=None))
+
+    reports = scan.run(SLOW, units=range(1, 5), profiles=profiles)
+
+    assert reports[0].answers == [2, 3]
+    (hint,) = hints(reports)
+    assert "address 3" in hint
+    assert "Perhaps two meters have this address" in hint
+
+
 @dataclass(frozen=True, kw_only=True)
 class Twin:
     """A second meter at the address answers too, when the first has ended."""
