@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,6 +74,56 @@ def test_a_scan_says_in_plain_words_what_it_found(
     assert "import 8567.2 kWh" in output.out
     assert "address 3 answers garbled" in output.out
     assert "9600 8N1: 1 of 3 addresses answer, 1 garbled" in output.err
+
+
+def test_the_ports_of_a_configuration_are_scanned_and_what_is_new_is_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    meters = {1: (SLOW, golden_slave("abb-b23")), 2: (SLOW, golden_slave("wago-879-3000"))}
+    before = tmp_path / "meterseal.toml"
+    after = tmp_path / "new.toml"
+    with pty_line(tmp_path, meters) as line:
+        before.write_text(
+            f'[agent]\ndata_dir = "d"\nmarker_dir = "/run/m"\n[[bus]]\nname = "hall"\n'
+            f'port = "{line.port}"\n[[meter]]\nname = "grid"\nbus = "hall"\naddress = 1\n'
+            'profile = "abb-b23"\nrole = "grid"\n'
+        )
+        status, _, _ = scan(
+            capsys, "--config", str(before), "--write", str(after), "--baud", "9600",
+            "--addresses", "1-2",
+        )  # fmt: skip
+
+    assert status == 0
+    assert after.read_text().startswith(before.read_text())
+    assert [(one.bus, one.address, one.profile) for one in load(after).meters] == [
+        ("hall", 1, "abb-b23"),
+        ("hall", 2, "wago-879-3000"),
+    ]
+
+
+def test_what_was_found_before_ctrl_c_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The person presses Ctrl-C while address 9 is asked at the second speed."""
+    with pty_line(tmp_path, {1: (SLOW, golden_slave("abb-b23"))}) as line:
+        current = line.current
+
+        def pressed() -> tuple[int, str | None]:
+            if current()[0] == FAST[0] and line.requests[-1].unit == 9:
+                os.kill(os.getpid(), signal.SIGINT)
+            return current()
+
+        line.current = pressed
+        status, said, errors = scan(
+            capsys, "--port", line.port, "--baud", "9600", "--baud", "19200",
+            "--addresses", "1,9-20",
+        )  # fmt: skip
+
+    assert status == 130
+    assert "Interrupted" in errors
+    assert [one["candidates"][0]["profile"] for one in said["meters"]] == ["abb-b23"]
+    assert [one["finished"] for one in said["settings"]] == [True, False]
+    assert line.requests[-1].unit == 9
 
 
 def test_a_file_that_is_there_is_not_scanned_for(
