@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import logging
-import re
 import signal
 import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meterseal.errors import MeterSealError
 from meterseal.statements import Enrolment
-from meterseal.types import DeviceId, Epoch, Hash, PublicKey, Seq, UnixMs
+from meterseal.types import PublicKey, UnixMs
 from meterseal_aggregator import config as configuration
 from meterseal_aggregator import keyfiles
-from meterseal_aggregator.errors import AggregatorError, ConfigError
+from meterseal_aggregator.errors import AggregatorError
 from meterseal_aggregator.identity import begin, check_identity, open_store, read_keys
+from meterseal_aggregator.options import PROGRAM, parser
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Mapping, Sequence
 
     from meterseal_aggregator.config import Config
@@ -32,21 +31,6 @@ FAILED = 1
 FAULTS_FOUND = 14
 USAGE = 64
 
-_EXAMPLES = """\
-examples:
-  meterseal-aggregator init --example > aggregator.toml
-  meterseal-aggregator init
-  meterseal-aggregator enrol --device 5f0c… --public-key 9b71… \\
-      --metering-point DE0001234 --serial 12345678 --role grid
-  meterseal-aggregator run
-  meterseal-aggregator revoke --device 5f0c… --after 0:4711
-  meterseal-aggregator devices --json
-  meterseal-aggregator trust > trust.toml
-  meterseal-aggregator evidence --device 5f0c…
-  meterseal-aggregator fsck
-  meterseal-aggregator confirm --size 4711
-"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -54,100 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done; 1 a named failure; 14 fsck found faults; 64 usage.
     """
-    parser = _parser()
     try:
-        chosen = parser.parse_args(arguments)
+        chosen = parser().parse_args(arguments)
     except SystemExit as end:
         return OK if end.code in {0, None} else USAGE
     try:
-        return int(chosen.command(chosen))
+        return _COMMANDS[chosen.command](chosen)
     except (AggregatorError, MeterSealError) as error:
-        print(f"meterseal-aggregator: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(
+            f"{PROGRAM}: {where}{error.strerror or error}. Check owner and free space.",
+            file=sys.stderr,
+        )
         return FAILED
     except KeyboardInterrupt:
         return OK
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="meterseal-aggregator",
-        description="Verify, store and log the signed records of many gateways; anchor the log.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=Path("aggregator.toml"),
-        metavar="FILE",
-        help="configuration (default: ./aggregator.toml)",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    init = commands.add_parser("init", help="create keys and store; what exists is left alone")
-    init.add_argument("--example", action="store_true", help="print a configuration and end")
-    _json(init)
-    init.set_defaults(command=_init)
-
-    run = commands.add_parser("run", help="serve until stopped")
-    run.add_argument("--verbose", action="store_true", help="log more")
-    run.set_defaults(command=_run)
-
-    enrol = commands.add_parser("enrol", help="admit a device")
-    enrol.add_argument("--device", required=True, type=_hex(16), metavar="ID")
-    enrol.add_argument("--public-key", required=True, type=_hex(32), metavar="HEX")
-    enrol.add_argument("--metering-point", required=True, metavar="ID")
-    enrol.add_argument("--serial", action="append", default=[], metavar="NUMBER")
-    enrol.add_argument("--role", default="grid", help="what the point is (default: grid)")
-    enrol.add_argument(
-        "--replaces",
-        nargs=2,
-        type=_any_hex,
-        metavar=("ID", "HASH"),
-        help="device and last record hash of the chain that this one continues",
-    )
-    _json(enrol)
-    enrol.set_defaults(command=_enrol)
-
-    revoke = commands.add_parser("revoke", help="take nothing more of a device's key")
-    revoke.add_argument("--device", required=True, type=_hex(16), metavar="ID")
-    revoke.add_argument(
-        "--after", required=True, type=_place, metavar="EPOCH:SEQ", help="last record that counts"
-    )
-    _json(revoke)
-    revoke.set_defaults(command=_revoke)
-
-    devices = commands.add_parser("devices", help="show the state of each device")
-    _json(devices)
-    devices.set_defaults(command=_devices)
-
-    log = commands.add_parser("log", help="show how far the log is signed and anchored")
-    _json(log)
-    log.set_defaults(command=_log)
-
-    confirm = commands.add_parser("confirm", help="vouch that this is the newest store, no copy")
-    confirm.add_argument(
-        "--size", required=True, type=int, help="of its newest checkpoint, as `log` shows it"
-    )
-    _json(confirm)
-    confirm.set_defaults(command=_confirm)
-
-    fsck = commands.add_parser("fsck", help="audit the whole store")
-    _json(fsck)
-    fsck.set_defaults(command=_fsck)
-
-    trust = commands.add_parser("trust", help="print trust.toml for those who check")
-    trust.set_defaults(command=_trust)
-
-    evidence = commands.add_parser("evidence", help="write the fork evidence of a device")
-    evidence.add_argument("--device", type=_hex(16), default=None, metavar="ID")
-    _json(evidence)
-    evidence.set_defaults(command=_evidence)
-    for command in commands.choices.values():
-        command.add_argument(
-            "--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=argparse.SUPPRESS
-        )
-    return parser
 
 
 def _init(chosen: argparse.Namespace) -> int:
@@ -201,33 +109,45 @@ async def _until_stopped(aggregator: Aggregator) -> None:
 
 
 def _enrol(chosen: argparse.Namespace) -> int:
-    from meterseal_aggregator.enrolment import enrol  # noqa: PLC0415 -- see _run
+    from meterseal_aggregator.enrolment import enrol, newest  # noqa: PLC0415 -- see _run
 
     config = configuration.load(chosen.config)
-    replaces = None
-    if chosen.replaces is not None:
-        old, last = chosen.replaces
-        replaces = (
-            DeviceId(_sized(old, 16, "--replaces ID")),
-            Hash(_sized(last, 32, "--replaces HASH")),
-        )
     enrolment = Enrolment(
-        device=DeviceId(chosen.device),
+        device=chosen.device,
         public_key=PublicKey(chosen.public_key),
         metering_point=chosen.metering_point,
         serials=tuple(chosen.serial),
         role=chosen.role,
         valid_from=UnixMs(time.time_ns() // 1_000_000),
-        replaces=replaces,
+        replaces=chosen.replaces,
     )
     keys = read_keys(config)
     key = keyfiles.read_key(config.keys_dir, keyfiles.ENROLMENT)
     with open_store(config) as store:
         check_identity(store, config.origin, keys)
+        before = newest(store, enrolment.device)
         leaf, new = enrol(store, enrolment, key)
-    facts = {"device": enrolment.device.hex(), "statement": leaf.hex(), "new": new}
+    moved_from = _moved_from(enrolment, None if before is None else before[1])
+    facts = {
+        "device": enrolment.device.hex(),
+        "statement": leaf.hex(),
+        "new": new,
+        "metering_point": enrolment.metering_point,
+        "moved_from": moved_from,
+    }
+    if moved_from is not None and not chosen.json:
+        print(
+            f"moves device {enrolment.device.hex()} from {moved_from} to {enrolment.metering_point}"
+        )
     _show(facts, as_json=chosen.json)
     return OK
+
+
+def _moved_from(enrolment: Enrolment, before: Enrolment | None) -> str | None:
+    """Name the metering point that a device is moved from by a new enrolment."""
+    if before is None or before.metering_point == enrolment.metering_point:
+        return None
+    return before.metering_point
 
 
 def _revoke(chosen: argparse.Namespace) -> int:
@@ -239,7 +159,7 @@ def _revoke(chosen: argparse.Namespace) -> int:
     now_ms = UnixMs(time.time_ns() // 1_000_000)
     with open_store(config) as store:
         check_identity(store, config.origin, keys)
-        leaf, new = revoke(store, DeviceId(chosen.device), chosen.after, key, now_ms)
+        leaf, new = revoke(store, chosen.device, chosen.after, key, now_ms)
     facts = {"device": chosen.device.hex(), "statement": leaf.hex(), "new": new}
     _show(facts, as_json=chosen.json)
     return OK
@@ -325,9 +245,8 @@ def _evidence(chosen: argparse.Namespace) -> int:
     from meterseal_aggregator.forks import write_evidence  # noqa: PLC0415 -- see _run
 
     config = configuration.load(chosen.config)
-    device = None if chosen.device is None else DeviceId(chosen.device)
     with open_store(config) as store:
-        paths = [str(path) for path in write_evidence(store, config.evidence_dir, device)]
+        paths = [str(path) for path in write_evidence(store, config.evidence_dir, chosen.device)]
     if chosen.json:
         print(json.dumps({"evidence": paths}))
     else:
@@ -340,46 +259,33 @@ def _show(facts: Mapping[str, object], *, as_json: bool) -> None:
         print(json.dumps(facts))
         return
     for name, value in facts.items():
-        shown = ", ".join(map(str, value)) or "-" if isinstance(value, list) else value
-        print(f"{name:<17} {shown}")
+        print(f"{name:<17} {_words(value)}")
 
 
-def _json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
+def _words(value: object) -> str:
+    """Say a value as a person would: JSON has its own words for these."""
+    match value:
+        case True:
+            return "yes"
+        case False:
+            return "no"
+        case None | []:
+            return "-"
+        case list():
+            return ", ".join(map(_words, value))
+        case _:
+            return str(value)
 
 
-_HEX = re.compile(r"(?:[0-9a-f]{2})+\Z")
-
-
-_PLACE = re.compile(r"([0-9]{1,18}):([0-9]{1,18})\Z", re.ASCII)
-
-
-def _place(text: str) -> tuple[Epoch, Seq]:
-    found = _PLACE.match(text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"expected EPOCH:SEQ, such as 0:4711, got {text!r}")
-    return Epoch(int(found[1])), Seq(int(found[2]))
-
-
-def _any_hex(text: str) -> bytes:
-    if not _HEX.match(text):
-        raise argparse.ArgumentTypeError(f"expected lower-case hex digits, got {text!r}")
-    return bytes.fromhex(text)
-
-
-def _hex(size: int) -> Callable[[str], bytes]:
-    def read(text: str) -> bytes:
-        data = _any_hex(text)
-        if len(data) != size:
-            raise argparse.ArgumentTypeError(
-                f"expected {2 * size} lower-case hex digits, got {len(text)}"
-            )
-        return data
-
-    return read
-
-
-def _sized(data: bytes, size: int, what: str) -> bytes:
-    if len(data) != size:
-        raise ConfigError(f"{what}: expected {2 * size} hex digits, got {2 * len(data)}.")
-    return data
+_COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
+    "init": _init,
+    "run": _run,
+    "enrol": _enrol,
+    "revoke": _revoke,
+    "devices": _devices,
+    "log": _log,
+    "confirm": _confirm,
+    "fsck": _fsck,
+    "trust": _trust,
+    "evidence": _evidence,
+}

@@ -137,7 +137,7 @@ class _Table:
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             kinds = kind if isinstance(kind, tuple) else (kind,)
             expected = " or ".join(_TOML_NAMES[one] for one in kinds)
-            raise ConfigError(f"{self._where}: {key}: expected {expected}, got {value!r}.")
+            raise ConfigError(f"{self._where}: {key}: expected {expected}, got {_said(value)}.")
         return value
 
     def text(self, key: str, default: object = _REQUIRED) -> str:
@@ -165,7 +165,7 @@ class _Table:
         return value if isinstance(value, dict) else None
 
     def refuse(self, key: str, expected: str, got: object) -> ConfigError:
-        return ConfigError(f"{self._where}: {key}: expected {expected}, got {got!r}.")
+        return ConfigError(f"{self._where}: {key}: expected {expected}, got {_said(got)}.")
 
     def _within(self, key: str, value: float, low: float, high: float) -> None:
         if not low <= value <= high:
@@ -178,6 +178,13 @@ class _Table:
             raise ConfigError(
                 f"{self._where}: unknown key {unknown}. Known here: {known}. Remove or correct it."
             )
+
+
+def _said(value: object) -> str:
+    """Say a value as TOML writes it."""
+    if value is None:
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 _TOML_NAMES = {
@@ -202,8 +209,10 @@ def load(path: Path) -> Config:
             f"{path}: no such configuration file. "
             "Write one from `meterseal-aggregator init --example`, or name it with --config."
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected text in UTF-8, got other bytes.") from error
     return parse(text, source=str(path))
 
 
@@ -257,12 +266,16 @@ def _mqtt(table: _Table, source: str) -> Mqtt:
         password_file=None if password_file is None else Path(password_file),
         tls=None if tls is None else _tls(_Table(source, "mqtt.tls", tls)),
     )
+    if mqtt.password_file is not None and mqtt.username is None:
+        raise table.refuse("username", "a user name beside password_file", None)
     table.done()
     return mqtt
 
 
 def _tls(table: _Table) -> Tls:
     ca, cert, key = table.text("ca"), table.optional_text("cert"), table.optional_text("key")
+    if key is not None and cert is None:
+        raise table.refuse("cert", "a certificate beside key", None)
     table.done()
     return Tls(
         ca=Path(ca),

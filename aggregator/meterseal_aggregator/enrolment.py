@@ -41,7 +41,8 @@ def enrol(store: Store, enrolment: Enrolment, key: SigningKey) -> tuple[Hash, bo
     if expected != enrolment.device:
         raise ConfigError(
             f"--device {enrolment.device.hex()}: expected {expected.hex()}, which is the id of "
-            f"--public-key {enrolment.public_key.hex()}. Copy both from `meterseal-agent show`."
+            f"--public-key {enrolment.public_key.hex()}. Copy both: `meterseal-agent init` "
+            "prints them."
         )
     with store.write():
         stands = newest(store, enrolment.device)

@@ -13,9 +13,11 @@ from meterseal.policy import parse_policy
 from meterseal_aggregator import config
 from meterseal_aggregator.cli import main
 from meterseal_aggregator.errors import ConfigError
+from meterseal_aggregator.options import parser
 from support.gateway import Gateway
 
 if TYPE_CHECKING:
+    import argparse
     from pathlib import Path
 
 GOOD = """
@@ -134,7 +136,9 @@ def test_an_id_that_is_not_the_keys_is_refused(
     )  # fmt: skip
 
     assert status == 1
-    assert Gateway().id.hex() in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert Gateway().id.hex() in said
+    assert "`meterseal-agent init` prints them" in said
 
 
 @pytest.mark.parametrize("digits", ["", "0", "ZZ" * 16, "00" * 15, "00 " * 16])
@@ -148,6 +152,82 @@ def test_commands_before_init_name_init(file: Path, capsys: pytest.CaptureFixtur
     for command in ("run", "devices", "fsck", "trust", "evidence", "log"):
         assert run(file, command) == 1
         assert "meterseal-aggregator init" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--role", "wind"),
+        ("--metering-point", ""),
+        ("--metering-point", "x" * 65),
+        ("--metering-point", "ä" * 33),
+        ("--metering-point", '""'),
+        ("--metering-point", "DE\u202e1"),
+        ("--metering-point", "DE1\n"),
+        ("--metering-point", " DE1"),
+        ("--metering-point", "DE\udcff"),
+        ("--serial", "''"),
+        ("--replaces", "x"),
+    ],
+)
+def test_what_a_statement_must_not_say_is_a_usage_error(
+    file: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    run(file, "init")
+    capsys.readouterr()
+
+    status = run(
+        file, "enrol", "--device", Gateway().id.hex(), "--public-key", Gateway().genesis.hex(),
+        "--metering-point", "DE1", option, value, *(["y"] if option == "--replaces" else []),
+    )  # fmt: skip
+
+    assert status == 64
+    assert f"argument {option}: " in capsys.readouterr().err
+    assert run(file, "devices", "--json") == 0
+    assert capsys.readouterr().out == "[]\n"
+
+
+def test_enrolling_at_another_metering_point_says_that_it_moves_the_device(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(file, "init")
+    device = ("--device", Gateway().id.hex(), "--public-key", Gateway().genesis.hex())
+    run(file, "enrol", *device, "--metering-point", "DE1")
+    assert "moved_from        -" in capsys.readouterr().out
+
+    run(file, "enrol", *device, "--metering-point", "DE2")
+    said = capsys.readouterr().out
+    run(file, "enrol", *device, "--metering-point", "DE3", "--json")
+    facts = json.loads(capsys.readouterr().out)
+
+    assert f"moves device {Gateway().id.hex()} from DE1 to DE2" in said
+    assert "True" not in said
+    assert (facts["moved_from"], facts["metering_point"]) == ("DE2", "DE3")
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence_in_words(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.parent.joinpath("data").write_text("a file in the way")
+
+    assert run(file, "init") == 1
+
+    said = capsys.readouterr().err
+    assert "data_dir" in said
+    assert "Errno" not in said
+
+
+def test_text_says_yes_no_and_nothing_in_words(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(file, "init")
+    capsys.readouterr()
+
+    assert run(file, "log") == 0
+
+    said = capsys.readouterr().out
+    assert "ledger_proof      no" in said
+    assert "checkpoint        -" in said
 
 
 def test_a_foreign_database_is_not_touched(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -226,7 +306,7 @@ def test_a_missing_key_is_named(file: Path, change: str, expected: str | None) -
         ("username = 5", "expected text, got 5"),
         ("tls = {ca = 'a', cart = 'b'}", "unknown key cart"),
         ("[ledger]\nurl = 'x'\nchain_id = 'a'", "expected a whole number, got 'a'"),
-        ("[ledger]\nurl = 'x'\nchain_id = true", "expected a whole number, got True"),
+        ("[ledger]\nurl = 'x'\nchain_id = true", "expected a whole number, got true"),
         ("[ledger]\nurl = 'x'\nchain_id = 1", "an address, or deploy = true"),
         ("[ledger]\nurl = 'x'\nchain_id = 1\ncontract = '0x12'", "40 hex digits"),
         ("[ledger]\nurl = 'x'\nchain_id = 1\ndeploy = true\nfinality = 'x'", '"qbft"'),
@@ -252,6 +332,28 @@ def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "examples:" in capsys.readouterr().out
     assert main([]) == 64
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["init", "run", "enrol", "revoke", "devices", "log", "confirm", "fsck", "trust", "evidence"],
+)
+def test_each_command_has_an_example_and_says_what_each_option_is(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+
+    said = capsys.readouterr().out
+    assert f"example:\n  meterseal-aggregator {command}" in said
+    for action in _options(command):
+        assert action.help, action.option_strings
+
+
+def _options(command: str) -> list[argparse.Action]:
+    """Every option of a command; argparse keeps them under private names only."""
+    (commands,) = (action for action in parser()._actions if isinstance(action.choices, dict))
+    assert isinstance(commands.choices, dict)
+    return list(commands.choices[command]._actions)
 
 
 def config_store(file: Path):  # type: ignore[no-untyped-def]  # noqa: ANN201 -- a Store
