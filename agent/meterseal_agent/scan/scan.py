@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # A device is waited for so much longer than it took to answer the sweep.
 _MARGIN = 4.0
 _PATIENCE_MAX_S = 2.0
+# How soon a connection that was lost is opened again.
+_AGAIN_S = 0.5
 
 
 class Progress(Protocol):
@@ -141,7 +144,13 @@ class Scan:
         wait_s = min(max(report.line.timeout_s, _MARGIN * latency_s), _PATIENCE_MAX_S)
         line = patient(report.line, wait_s)
         device = Identification(port, line, address, self._profiles)
-        candidates = await device.run()
+        try:
+            candidates = await device.run()
+        except PortError:
+            # Some devices hang up at a question that they do not like: unknown, if that is all.
+            await asyncio.sleep(_AGAIN_S)
+            await port.open()
+            candidates = ()
         found = Found(
             line=line,
             address=address,

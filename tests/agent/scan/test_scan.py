@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from meterseal_agent.scan.found import Verdict
 from meterseal_agent.scan.settings import SERIAL_TIMEOUT_S as TIMEOUT_S
 from meterseal_agent.scan.symptoms import hints
-from meterseal_simulator.faults import BadChecksum, SecondMaster, Trigger, overheard
+from meterseal_simulator.faults import BadChecksum, SecondMaster, Trigger, Unplug, overheard
 from meterseal_simulator.line import LineTiming
 from meterseal_simulator.modbus import rtu_frame
 from support.motley import VirtualScan, golden_slave
@@ -235,6 +235,30 @@ def test_an_adapter_that_hears_itself_is_told_of_and_the_meters_are_found(
     assert [one.candidates[0].profile for one in reports[0].found] == ["wago-879-3000"]
     assert reports[0].echo
     assert any("echo = true" in hint for hint in hints(reports))
+
+
+def test_a_plug_that_is_pulled_ends_the_scan_of_its_port(profiles: tuple[Profile, ...]) -> None:
+    scan = line_of({1: (SLOW, "abb-b23"), 3: (SLOW, "wago-879-3000")})
+    scan.meters.bus.faults.arm(Unplug(absent_s=3600), Trigger(unit=3, after=2, times=1))
+
+    reports = scan.run(SLOW, units=range(1, 5), profiles=profiles)
+
+    assert [one.candidates[0].profile for one in reports[0].found] == ["abb-b23"]
+    assert any("no such device" in hint for hint in hints(reports))
+
+
+def test_a_plug_that_is_pulled_for_a_moment_costs_one_meter_its_name(
+    profiles: tuple[Profile, ...],
+) -> None:
+    scan = line_of({1: (SLOW, "abb-b23"), 3: (SLOW, "wago-879-3000")})
+    scan.meters.bus.faults.arm(Unplug(absent_s=0.0001), Trigger(unit=1, after=2, times=1))
+
+    reports = scan.run(SLOW, units=range(1, 5), profiles=profiles)
+
+    assert [(one.address, one.verdict) for one in reports[0].found] == [
+        (1, Verdict.UNKNOWN),
+        (3, Verdict.EXACT),
+    ]
 
 
 def test_a_port_that_is_not_there_is_told_once(profiles: tuple[Profile, ...]) -> None:
