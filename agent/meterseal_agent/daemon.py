@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
@@ -20,10 +21,13 @@ import signal
 from typing import TYPE_CHECKING
 
 import meterseal
-from meterseal_agent import picture
+from meterseal.records import Clock, MeterState
+from meterseal_agent import codes, picture
 from meterseal_agent.clock import SystemTime
 from meterseal_agent.errors import AgentError, StoreError
 from meterseal_agent.gate import Gate, ratings
+from meterseal_agent.gpio.board import Board
+from meterseal_agent.gpio.press import Press
 from meterseal_agent.poll import Poller
 from meterseal_agent.publish.backoff import Backoff
 from meterseal_agent.publish.publisher import Parts, Publisher
@@ -40,6 +44,7 @@ from meterseal_agent.store.thread import StoreThread
 
 if TYPE_CHECKING:
     from meterseal_agent.clock import TimeSource
+    from meterseal_agent.codes import Code
     from meterseal_agent.config import Config
     from meterseal_agent.device import Device
     from meterseal_agent.status import RecordView
@@ -51,13 +56,23 @@ SOFTWARE = f"meterseal-agent {meterseal.__version__}"
 _VIEW_EVERY_S = 0.5
 _STALLED_ROUNDS = 6
 _STALLED_MIN_S = 60.0
+_IDENTIFY_S = 60.0
+_LAST_WORDS_S = 10.0
+_HEARD = frozenset({MeterState.GOOD, MeterState.OUT_OF_RANGE})
+
+SWITCHED_OFF = 80
+"""Exit status after the button asked for a safe shutdown: whoever started us takes the power."""
+
+
+class SwitchedOff(Exception):  # noqa: N818 -- no error: somebody held the button
+    """The button was held for as long as a shutdown takes."""
 
 
 async def run_daemon(config: Config, device: Device) -> int:
     """Run until SIGTERM or SIGINT.
 
     Returns:
-        The exit status, 0 after a clean stop.
+        The exit status, 0 after a clean stop, `SWITCHED_OFF` after one that the button asked for.
 
     Raises:
         AgentError: What ended it, in one sentence.
@@ -67,6 +82,7 @@ async def run_daemon(config: Config, device: Device) -> int:
     notifier = Notifier.from_environment(os.environ, os.getpid())
     thread = StoreThread()
     store: Store | None = None
+    status = 0
     try:
         _make_folder(config)
         marker = Marker(config.agent.marker_dir, device.id)
@@ -74,6 +90,9 @@ async def run_daemon(config: Config, device: Device) -> int:
         await Agent(config, device, store, thread, marker, time, notifier).run()
     except* asyncio.CancelledError:
         _log.info("stopped")
+    except* SwitchedOff:
+        _log.info("stopped by the button: power may be taken away")
+        status = SWITCHED_OFF
     except* AgentError as errors:
         raise _first(errors) from None
     finally:
@@ -81,7 +100,7 @@ async def run_daemon(config: Config, device: Device) -> int:
         if store is not None:
             await thread.run(store.close)
         thread.close()
-    return 0
+    return status
 
 
 class Agent:
@@ -103,9 +122,11 @@ class Agent:
         self._thread = thread
         self._marker = marker
         self._time = time
+        self._started_ms = time.now_ms()
         self._notifier = notifier
         self._poller = Poller.from_config(config, time)
-        self._rounds = Rounds(self._poller, Gate(ratings=ratings(config)), time)
+        self._board = Board(config.gpio, config.s0)
+        self._rounds = Rounds(self._poller, Gate(ratings=ratings(config)), time, self._board)
         self._stirred = asyncio.Event()
         self._publisher = self._new_publisher()
         self._recorder = Recorder(
@@ -122,6 +143,7 @@ class Agent:
         self._record_view: RecordView | None = None  # owned by the view task
         self._overdue = Overdue()  # owned by the view task
         self._turned = asyncio.Event()
+        self._switch_off = asyncio.Event()
 
     async def run(self) -> None:
         """Start the tasks and wait for their end."""
@@ -130,7 +152,10 @@ class Agent:
             server = StatusServer(self, self._config.status, (f"{self._device.name}.local",))
             await server.start()
             _log.info("status page: http://%s:%d/", self._config.status.host, server.port)
+        self._board.open(self._recorder.note_event, self._pressed)
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._board.run(), name="gpio")
+            group.create_task(self._end_when_switched_off(), name="switch")
             group.create_task(self._poller.run(), name="poll")
             group.create_task(
                 self._recorder.run(self._publisher, self._notifier.ready), name="record"
@@ -142,6 +167,23 @@ class Agent:
                 group.create_task(server.run(), name="status")
             if self._notifier.watchdog_s is not None:
                 group.create_task(self._watchdog(self._notifier.watchdog_s), name="watchdog")
+
+    def _pressed(self, press: Press) -> None:
+        """What the button asks for; its event is on the way into the record."""
+        match press:
+            case Press.CLAIM if self._board.led is not None:
+                self._board.led.identify(_IDENTIFY_S)
+            case Press.SHUTDOWN:
+                self._switch_off.set()
+            case _:
+                pass  # who looks for meters finds the wish in the record and in the log
+
+    async def _end_when_switched_off(self) -> None:
+        await self._switch_off.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._recorder.all_recorded()
+        raise SwitchedOff
 
     def _release(self, newest: Place) -> None:
         """Records up to `newest` are durable and marked; nobody is told before."""
@@ -177,6 +219,8 @@ class Agent:
                 picture.record_view, self._store.connection, self._store.tip, sent
             )
             await self._look_for_overdue()
+            if self._board.led is not None:
+                self._board.led.show(self._codes())
             turned, self._turned = self._turned, asyncio.Event()
             turned.set()
             await asyncio.sleep(_VIEW_EVERY_S)
@@ -231,7 +275,28 @@ class Agent:
         if self._publisher is not None:
             found += self._publisher.inbox.alarms.values()
             found += [*self._overdue.notices, *self._publisher.troubles.all]
-        return [Notice(since_ms=since_ms, text=text) for since_ms, text in found]
+        notices = [Notice(since_ms=since_ms, text=text) for since_ms, text in found]
+        return notices + [
+            Notice(since_ms=self._started_ms, text=text) for text in self._board.troubles
+        ]
+
+    def _codes(self) -> list[Code]:
+        """What the LED shows, in no order."""
+        publisher = self._publisher
+        states = [now.state for now in self._rounds.health()]
+        silent = [state for state in states if state not in _HEARD]
+        found = {
+            codes.SEAL: publisher is not None and bool(publisher.inbox.alarms),
+            codes.STORE: self._recorder.trouble is not None,
+            codes.NO_METER: len(silent) == len(states),
+            codes.METER_SILENT: 0 < len(silent) < len(states),
+            codes.METER_HELD: MeterState.OUT_OF_RANGE in states,
+            codes.BUS: bool(self._poller.notices()),
+            codes.CLOCK: self._time.state() is Clock.UNSYNCHRONISED,
+            codes.NETWORK: publisher is not None and bool(publisher.troubles.all),
+            codes.GPIO: bool(self._board.troubles),
+        }
+        return [code for code, holds in found.items() if holds]
 
 
 def _stop_on_signal() -> None:

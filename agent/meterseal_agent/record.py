@@ -180,11 +180,7 @@ class Planner:
         answered = any(sample.state in _ANSWERED for sample in snapshot.samples)
         if not answered and memory.dark is None:
             memory = replace(memory, dark=(last_ms, GapReason.NO_METER_ANSWERED))
-        end = tip.end
-        # An interval in which nothing was recorded is dark time: it gets no record of its own.
-        if end is not None and tip.leaves and stamp.time > end + _tolerance_ms(tip):
-            tip, memory = yield from _gap(tip, stamp, memory, until_ms=end)
-            tip = yield from _close(tip, stamp, checkpoint=checkpoint, states=memory.states)
+        tip, memory = yield from _overdue(tip, stamp, memory, checkpoint)
         memory = replace(memory, states=_states(snapshot))
         if tip.manifest != manifest:
             tip = yield from _write(tip, stamp, manifest)
@@ -195,6 +191,13 @@ class Planner:
         if tip.end is not None and stamp.time >= tip.end:
             yield from _close(tip, stamp, checkpoint=checkpoint, highest_wh=self.highest_wh)
         return replace(memory, dark=None)
+
+    def events(self, tip: Tip, events: Sequence[Event], now: Moment, memory: Memory) -> Plan:
+        """The records of what happened between two rounds."""
+        tip, stamp, memory = yield from self._timed(tip, now, memory)
+        tip, memory = yield from _overdue(tip, stamp, memory, None)
+        yield from _write(tip, stamp, *events)
+        return memory
 
     def lost(self, memory: Memory, snapshot: Snapshot, reason: GapReason) -> Memory:
         """A snapshot could not be stored: the silence begins with it."""
@@ -264,6 +267,19 @@ def _close(  # noqa: PLR0913 -- what a close is made of, each by its name
     end = None if cut else tip.end
     close = Close(end=end, checkpoint=checkpoint, states=states or {}, highest_wh=highest_wh or {})
     return (yield from _write(tip, stamp, close))
+
+
+def _overdue(
+    tip: Tip, stamp: Stamp, memory: Memory, checkpoint: CheckpointPointer | None
+) -> Generator[Entry, Tip, tuple[Tip, Memory]]:
+    """Close the open interval if its boundary's window is over."""
+    end = tip.end
+    # An interval in which nothing was recorded is dark time: it gets no record of its own.
+    if end is None or not tip.leaves or stamp.time <= end + _tolerance_ms(tip):
+        return tip, memory
+    tip, memory = yield from _gap(tip, stamp, memory, until_ms=end)
+    tip = yield from _close(tip, stamp, checkpoint=checkpoint, states=memory.states)
+    return tip, memory
 
 
 def _gap(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import deque
 from typing import TYPE_CHECKING
 
 from meterseal.interval import interval_start
@@ -27,6 +28,7 @@ from meterseal_agent.store.schema import NOWHERE, place
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from meterseal.records import Event
     from meterseal.types import PublicKey
     from meterseal_agent.clock import TimeSource
     from meterseal_agent.config import AgentConfig
@@ -45,6 +47,7 @@ _log = logging.getLogger(__name__)
 
 # Who a meter is takes several reads more than what it counts.
 _FIRST_ROUND_S = 5.0
+_PENDING_MAX = 64
 _WAITING = (
     "Waiting for the aggregator: nothing is recorded, because this card's store is new and only "
     "the aggregator knows where this device's chain ended. Check broker and enrolment."
@@ -91,6 +94,10 @@ class Recorder:
         )
         self._memory = Memory()
         self._ahead: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._pending: deque[Event] = deque()
+        self._happened = asyncio.Event()
+        self._nothing_waits = asyncio.Event()
+        self._nothing_waits.set()
         self.today = Today()
         self.trouble: tuple[int, str] | None = None
         self.waiting = False
@@ -100,6 +107,22 @@ class Recorder:
         """The aggregator proved that it holds more of us than we do."""
         if not self._ahead.done():
             self._ahead.set_result(answer)
+
+    def note_event(self, event: Event) -> None:
+        """Something happened: it is recorded as soon as no round is under way.
+
+        While the disk is full the first ones are kept; further ones are only in the log.
+        """
+        if len(self._pending) >= _PENDING_MAX:
+            _log.error("not recorded, too many events wait for the disk: %s", event)
+            return
+        self._pending.append(event)
+        self._happened.set()
+        self._nothing_waits.clear()
+
+    async def all_recorded(self) -> None:
+        """Return once no event waits."""
+        await self._nothing_waits.wait()
 
     async def run(self, publisher: Publisher | None, on_ready: Callable[[], None]) -> None:
         """Begin, then go round until cancelled.
@@ -125,6 +148,7 @@ class Recorder:
             judged = await self._rounds.read(round_s, boundary=boundary)
             self.today.take(judged.snapshot.samples)
             await self._keep(judged)
+            await self._write_events()
             self.progress_s = asyncio.get_running_loop().time()
             boundary = await self._next_slot()
 
@@ -226,13 +250,41 @@ class Recorder:
         every_ms = self._config.read_every_s * 1000
         now_ms = self._time.now_ms() + self._memory.shift_ms
         slot_ms = now_ms - now_ms % every_ms + every_ms
-        await asyncio.sleep((slot_ms - now_ms) / 1000)
+        await self._pause((slot_ms - now_ms) / 1000)
         if midnight_ms(slot_ms) != self.today.midnight_ms:
             self.today.begin(midnight_ms(slot_ms), {})
         # A boundary whose own slot was skipped: a later round closes the interval.
         end = self._store.tip.end
         overdue = end is not None and slot_ms >= end
         return overdue or interval_start(slot_ms, self._config.interval_s) == slot_ms
+
+    async def _pause(self, for_s: float) -> None:
+        """Wait, and write down at once what happens meanwhile."""
+        until_s = asyncio.get_running_loop().time() + for_s
+        while True:
+            try:
+                async with asyncio.timeout_at(until_s):
+                    await self._happened.wait()
+            except TimeoutError:
+                return
+            await self._write_events()
+
+    async def _write_events(self) -> None:
+        self._happened.clear()
+        events, memory = tuple(self._pending), self._memory
+        if not events:
+            return
+        try:
+            await self._append(
+                lambda tip: self._planner.events(tip, events, self._moment(), memory)
+            )
+        except (StoreFull, StoreBusy) as error:
+            self._note_trouble(error)  # they wait for the next round
+            return
+        for _ in events:
+            self._pending.popleft()
+        if not self._pending:
+            self._nothing_waits.set()
 
     def _manifest(self) -> Manifest:
         return Manifest(

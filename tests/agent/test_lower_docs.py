@@ -23,6 +23,8 @@ TABLES = (
     "[mqtt.tls]",
     "[aggregator]",
     "[ledger]",
+    "[[s0]]",
+    "[gpio]",
     "[status]",
 )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from meterseal.records import Publishes
 from meterseal_agent.config.buses import read_bus, read_meters
+from meterseal_agent.config.gpio import read_gpio, read_s0
 from meterseal_agent.config.model import AgentConfig, Config
 from meterseal_agent.config.peers import (
     read_aggregator,
@@ -80,6 +81,7 @@ def parse(text: str, source: Path, environ: Mapping[str, str] = os.environ) -> C
     agent = _read_agent(top, environ)
     buses = tuple(read_bus(table) for table in top.tables("bus"))
     meters = read_meters(top.tables("meter"), buses)
+    gpio = read_gpio(top.table("gpio"))
     config = Config(
         source=source,
         agent=agent,
@@ -89,6 +91,8 @@ def parse(text: str, source: Path, environ: Mapping[str, str] = os.environ) -> C
         aggregator=read_aggregator(top.table("aggregator")),
         ledger=read_ledger(top.table("ledger")),
         status=read_status(top.table("status")),
+        gpio=gpio,
+        s0=read_s0(top.tables("s0"), gpio, len(meters)),
     )
     top.done()
     if not meters:

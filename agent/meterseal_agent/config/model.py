@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meterseal_agent.bus.settings import SerialLine, TcpLine
+    from meterseal_agent.gpio.settings import GpioSettings, S0Settings
 
 Role = Literal["grid", "pv", "load", "battery"]
 ClockTrust = Literal["kernel", "trusted"]
@@ -154,3 +155,5 @@ class Config:
     aggregator: AggregatorConfig | None = None
     ledger: LedgerConfig | None = None
     status: StatusConfig | None = None
+    gpio: GpioSettings | None = None
+    s0: tuple[S0Settings, ...] = ()
