@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Final
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from meterseal_aggregator.errors import BrokerAway, ConfigError
+from meterseal_aggregator.errors import BrokerAway
+from meterseal_aggregator.mqttfiles import read_password, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +40,7 @@ _CONNECT_TIMEOUT_S: Final = 10.0
 _KEEPALIVE_S: Final = 30
 _ANSWER_TIMEOUT_S: Final = 20.0
 _WAIT_STEP_S: Final = 0.2
+_NO_BROKER: Final = "Is it an MQTT broker, and is [mqtt] tls as it expects?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +58,10 @@ class Delivery:
 class Link:
     """A connection to the broker; owned by the link task."""
 
-    def __init__(self, mqtt: Mqtt, client_id: str) -> None:
+    def __init__(self, mqtt: Mqtt, client_id: str, answer_s: float = _CONNECT_TIMEOUT_S) -> None:
         self._mqtt = mqtt
+        self._where = f"broker {mqtt.host}:{mqtt.port}"
+        self._answer_s = answer_s
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Delivery] = deque()
         self._room = threading.Semaphore(INBOX_MAX)  # taken by paho's thread, given by `take`
@@ -90,21 +95,29 @@ class Link:
             BrokerAway: With what stood in the way.
             ConfigError: A file for TLS or the password cannot be read.
         """
-        where = f"broker {self._mqtt.host}:{self._mqtt.port}"
         self._set_credentials()
         try:
             async with asyncio.timeout(2 * _CONNECT_TIMEOUT_S):
                 await asyncio.to_thread(
                     self._client.connect, self._mqtt.host, self._mqtt.port, _KEEPALIVE_S
                 )
-                self._client.loop_start()
-                await self._connected
-                self._client.subscribe([(topic, _QOS) for topic in subscriptions])
-                await self._subscribed
         except TimeoutError as error:
-            raise BrokerAway(f"{where}: no answer within {2 * _CONNECT_TIMEOUT_S:.0f} s") from error
+            raise BrokerAway(f"{self._where}: nobody answers there") from error
         except (OSError, ValueError) as error:
-            raise BrokerAway(f"{where}: {error}") from error
+            raise BrokerAway(f"{self._where}: {_why(error)}") from error
+        self._client.loop_start()
+        await self._answered(self._connected, f"no MQTT CONNACK. {_NO_BROKER}")
+        self._client.subscribe([(topic, _QOS) for topic in subscriptions])
+        await self._answered(self._subscribed, "no SUBACK")
+
+    async def _answered(self, answer: asyncio.Future[None], nothing: str) -> None:
+        try:
+            async with asyncio.timeout(self._answer_s):
+                await answer
+        except TimeoutError as error:
+            raise BrokerAway(
+                f"{self._where}: connected, and within {self._answer_s:g} s {nothing}"
+            ) from error
 
     async def take(self, limit: int) -> list[Delivery]:
         """Wait for a message and take up to `limit` that are there.
@@ -157,18 +170,10 @@ class Link:
 
     def _set_credentials(self) -> None:
         mqtt = self._mqtt
-        try:
-            if mqtt.username is not None:
-                password = mqtt.password_file and mqtt.password_file.read_text().strip()
-                self._client.username_pw_set(mqtt.username, password or None)
-            if mqtt.tls is not None:
-                self._client.tls_set(
-                    ca_certs=str(mqtt.tls.ca),
-                    certfile=None if mqtt.tls.cert is None else str(mqtt.tls.cert),
-                    keyfile=None if mqtt.tls.key is None else str(mqtt.tls.key),
-                )
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"[mqtt] password_file or tls: cannot be read: {error}.") from error
+        if mqtt.username is not None:
+            self._client.username_pw_set(mqtt.username, read_password(mqtt))
+        if mqtt.tls is not None:
+            self._client.tls_set_context(tls_context(mqtt.tls))
 
     def _lose(self, reason: str) -> None:
         if self._lost is None:
@@ -195,9 +200,7 @@ class Link:
         _properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._hand(
-                self._lose, f"broker {self._mqtt.host}:{self._mqtt.port} refused us: {reason}"
-            )
+            self._hand(self._lose, f"{self._where} refused us: {reason}")
         else:
             self._hand(_consent, self._connected)
 
@@ -222,7 +225,13 @@ class Link:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        self._hand(self._lose, f"broker {self._mqtt.host}:{self._mqtt.port} went away: {reason}")
+        self._hand(self._end, str(reason))
+
+    def _end(self, reason: str) -> None:
+        if self._connected.done():
+            self._lose(f"{self._where} went away: {reason}")
+        else:
+            self._lose(f"{self._where}: connected, and ended before a CONNACK. {_NO_BROKER}")
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         while not self._room.acquire(timeout=_WAIT_STEP_S):
@@ -257,6 +266,15 @@ class Link:
         future = self._unacknowledged.get(mid)
         if future is not None and not future.done():
             future.set_result(None)
+
+
+def _why(error: Exception) -> str:
+    """Say in words why a connection was not made."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not to be trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason}). Does it speak TLS at this port?"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _consent(future: asyncio.Future[None]) -> None:

@@ -35,6 +35,7 @@ from meterseal_aggregator.ledger.contract import load_artifact
 from meterseal_aggregator.ledger.node import Limits, Node
 from meterseal_aggregator.ledger.rpc import Rpc
 from meterseal_aggregator.marker import Marker
+from meterseal_aggregator.mqttfiles import check_files
 from meterseal_aggregator.outbox import Outbox
 from meterseal_aggregator.sequencer import LEAVES_MAX, check_newest, checkpoint, grew, sequence
 from meterseal_aggregator.session import Session
@@ -69,13 +70,14 @@ class Aggregator:
     """
 
     def __init__(self, config: Config, *, ledger: httpx.AsyncBaseTransport | None = None) -> None:
-        """Read the keys.
+        """Read the keys, and see to it that the files which [mqtt] names can be used.
 
         Args:
             config: All of aggregator.toml.
             ledger: What stands in for the way to the node.
         """
         self._config = config
+        check_files(config.mqtt)
         self._keys = read_keys(config)
         self._marker = Marker(config.marker_dir, self._keys.log.public)
         self._ledger_transport = ledger

@@ -64,7 +64,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         return context
     try:
         # An encrypted key is refused: without this, OpenSSL would ask for it on the terminal.
-        context.load_cert_chain(tls.cert, tls.key, password="")  # noqa: S106 -- none, on purpose
+        context.load_cert_chain(tls.cert, tls.key, password="")
     except (OSError, ValueError) as error:
         what = f"and tls key {tls.key} are not a certificate and its unencrypted private key"
         raise _refuse("tls cert", tls.cert, f"it {what}") from error
