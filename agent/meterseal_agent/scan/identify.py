@@ -80,7 +80,7 @@ class Identification:
         """
         for step in (self._by_identity, self._by_sunspec, self._by_serial, self._by_values):
             if self._silent < _SILENT_MAX and (sound := await step()):
-                return tuple(sound)
+                return tuple(sorted(sound, key=_unlikeliness))
         # It says what it is, but cannot be read so: better than nothing.
         return tuple(self._flawed)
 
@@ -208,3 +208,8 @@ class Identification:
 
     async def _read(self, request: Request) -> bytes:
         return (await self._guard.read(request, _PACE)).words
+
+
+def _unlikeliness(one: Candidate) -> tuple[int, str]:
+    """Put first the model that finds most values that are not zero."""
+    return -sum(value != 0 for value in one.values.values()), one.profile

@@ -86,9 +86,9 @@ class Bar:
 
 
 def _outcome(report: LineReport) -> str:
-    what = f"{report.line.label} {setting(report.line)}"
     if report.fault:
-        return f"{what}: {report.fault}"
+        return f"{setting(report.line)}: {report.fault}"
+    what = f"{report.line.label} {setting(report.line)}"
     heard = [f"{len(report.answers)} of {report.asked} addresses answer"]
     if report.broken:
         heard.append(f"{len(report.broken)} garbled")

@@ -13,6 +13,7 @@ from meterseal_simulator.faults import Dead, Trigger
 from meterseal_simulator.registers import RegisterSlave, place, text
 from support.golden import load_vector
 from support.motley import VirtualScan, golden_slave
+from support.wire import sdm630
 
 if TYPE_CHECKING:
     from meterseal_agent.profiles import Profile
@@ -77,6 +78,17 @@ def test_two_models_that_share_an_identity_are_both_named(profiles: tuple[Profil
         "carlo-gavazzi-em24",
         "carlo-gavazzi-em24-pfa",
     }
+
+
+def test_the_likelier_of_two_models_is_named_first(profiles: tuple[Profile, ...]) -> None:
+    """An SDM630 lets itself be read as an SDM230, which then shows less."""
+    scan = VirtualScan({1: (SETTING, sdm630())})
+
+    (report,) = scan.run(SETTING, units=[1], profiles=profiles)
+
+    named = [one.profile for one in report.found[0].candidates]
+    assert named == ["eastron-sdm630", "eastron-sdm230"]
+    assert report.found[0].verdict is Verdict.CHOICE
 
 
 def test_a_model_under_also_is_told_by_its_own_code(profiles: tuple[Profile, ...]) -> None:
