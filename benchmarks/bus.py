@@ -58,18 +58,19 @@ class Measured:
 
 def run() -> list[Row]:
     """Measure the agent, then the others on the same lines."""
-    begun_load = load()
+    loads: list[float] = []
     with simulated_lines() as lines:
-        measured, dead = asyncio.run(_measure(lines))
+        measured, dead = asyncio.run(_measure(lines, loads))
         broken = lines.broken_silences()
-    busiest = max(begun_load, load())
-    note = f"{INCONCLUSIVE}: load {busiest:.1f}" if busiest > LOAD_MAX else ""
+    # One minute's average each; what ran before us is not held against the best of seven.
+    stayed = min(loads)
+    note = f"{INCONCLUSIVE}: the load stayed over {stayed:.1f}" if stayed > LOAD_MAX else ""
     rows = [row for one in measured for row in _rows(one, note)]
     ours = sum(count for name, count in broken.items() if name.startswith("agent"))
     return [*rows, _dead_row(dead, note), _silence_row(ours)]
 
 
-async def _measure(lines: Lines) -> tuple[list[Measured], Cycles]:
+async def _measure(lines: Lines, loads: list[float]) -> tuple[list[Measured], Cycles]:
     measured = [Measured(timing=Timing(turnaround_s=one)) for one in TURNAROUNDS_S]
     async with AsyncExitStack() as stack:
 
@@ -85,9 +86,11 @@ async def _measure(lines: Lines) -> tuple[list[Measured], Cycles]:
             one.merged = await cycles(fast, ROUNDS)
             one.proved = await cycles(fast, ROUNDS, boundary=True)
             one.naive = await cycles(slow, NAIVE_ROUNDS)
+            loads.append(load())
         dead = await between_probes(mourning, DEAD_S)
     for one in measured:
         await _measure_peers(lines, one)
+    loads.append(load())
     return measured, dead
 
 
