@@ -64,7 +64,7 @@ class ReplayStage(MosquittoStage):
         return self.tables.replace("PORT", str(self.root / "house" / "ttyRS485"))
 
 
-def await_true(what: str, condition: Callable[[], T], within_s: float = 60.0) -> T:
+def await_true(what: str, condition: Callable[[], T | None], within_s: float = 60.0) -> T:
     """Return the condition's value as soon as it is true."""
     until = time.monotonic() + within_s
     while not (value := condition()):
