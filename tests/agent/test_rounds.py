@@ -7,6 +7,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from meterseal.interval import energy_wh
 from meterseal.records import (
@@ -402,3 +404,52 @@ async def test_an_event_behind_a_boundary_does_not_take_the_interval_its_ends(
 
     assert rows[0].closing_import_wh == rows[1].opening_import_wh == 1006
     assert energy_wh(rows[1])[0] == 6
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 50),
+            st.sampled_from(["", "", "", "", "", "zero", "spike", "silent", "off"]),
+        ),
+        max_size=40,
+    )
+)
+async def test_what_is_billed_is_what_flowed_whatever_glitches_come(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, str]]
+) -> None:
+    """Goal: an unflagged interval's energy is the true one. Method: glitches never move."""
+    bench = Bench(folder=tmp_path_factory.mktemp("bench"), auditing=False)
+    gateway = Gateway(bench=bench, meters=Meters(bench=bench))
+    gateway.turn_on()
+    true = 500_000
+    await gateway.read(true)
+    truth = {bench.now_ms: true}
+    for energy, what in steps:
+        true += energy
+        match what:
+            case "off":
+                gateway.bench.turn_off()
+                gateway.turn_on()
+                continue
+            case "silent":
+                await gateway.read(None)
+            case "zero" | "spike":
+                await gateway.read(0 if what == "zero" else 9_000_000)
+            case _:
+                await gateway.read(true)
+        truth[bench.now_ms] = true
+
+    for record in bench.records():
+        if isinstance(record.body, Reading):
+            assert record.body.meters[0].values.get(1) in {None, truth[record.time]}
+    for interval in bench.intervals():
+        (row,) = interval.rows
+        assert not row.flags & (RowFlag.COUNTER_FELL | RowFlag.COUNTER_JUMPED)
+        billed, _ = energy_wh(row)
+        if billed is not None:
+            assert billed == truth[interval.end] - truth[interval.start]
+    bench.turn_off()

@@ -11,7 +11,8 @@
 """
 
 from meterseal_agent.gate.bases import Base, Believed, base_keys
-from meterseal_agent.gate.gate import Gate, Judged, Known
+from meterseal_agent.gate.gate import Gate, Judged
+from meterseal_agent.gate.known import Known
 from meterseal_agent.gate.rating import Rating, ratings
 
 __all__ = ["Base", "Believed", "Gate", "Judged", "Known", "Rating", "base_keys", "ratings"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from meterseal.quantities import BY_CODE, ENERGY_EXPORT, ENERGY_IMPORT
 from meterseal.records import Event, MeterState, RowFlag
 from meterseal_agent.alarm import FROZEN, HELD, TAKEN, alarm
 from meterseal_agent.gate.bases import POWER, Believed, Look, base_keys, first_look, look
+from meterseal_agent.gate.known import Known, Suspect
 from meterseal_agent.poll.snapshot import MeterSample, Snapshot
 
 if TYPE_CHECKING:
@@ -17,57 +18,11 @@ if TYPE_CHECKING:
     from meterseal.records import MeterIdentity
     from meterseal_agent.gate.rating import Rating
 
-ROUNDS: Final = 3
-"""Rounds in a row that must follow each other before what was held becomes the base."""
-STANDING_MS: Final = 86_400_000
-"""A counter that was set back and never moves again is believed after this."""
 _ALARM_EVERY_MS = 900_000
 _FROZEN_MS = 900_000
 _FROZEN_WH = 500
 _MS_PER_H = 3_600_000
 _ENERGY_TOTAL = 11
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Suspect:
-    """Readings that follow each other, and not what is believed.
-
-    Attributes:
-        latest: The base that they would make.
-        faults: How they differ from what is believed.
-        begun: The faulty counters when they were first seen.
-        since_ms: When that was, in time since boot.
-        rounds: How many there are.
-    """
-
-    latest: Believed
-    faults: Mapping[int, RowFlag]
-    begun: Mapping[int, int]
-    since_ms: int
-    rounds: int = 1
-
-    @property
-    def proved(self) -> bool:
-        """Whether they count like a meter."""
-        now = self.latest.counters
-        moved = all(now[code].value > value for code, value in self.begun.items())
-        stood = self.latest.at_ms - self.since_ms >= STANDING_MS
-        return self.rounds >= ROUNDS and (moved or stood)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
-    """What the gate remembers; by meter, as `base_keys` names it.
-
-    Attributes:
-        believed: The last believed reading.
-        suspects: What is held.
-        alarmed_ms: When something was last written down, in time since boot.
-    """
-
-    believed: Mapping[bytes, Believed] = field(default_factory=dict)
-    suspects: Mapping[bytes, Suspect] = field(default_factory=dict)
-    alarmed_ms: Mapping[bytes, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

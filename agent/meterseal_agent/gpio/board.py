@@ -1,7 +1,7 @@
 """The configured pins, opened; those that cannot be are named in `troubles` and left out.
 
 Edges come in gpiozero's thread. Pulses are counted there; button and contact are handed to the
-event loop, so that everything else happens in one thread.
+event loop.
 """
 
 from __future__ import annotations
@@ -9,26 +9,25 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import os
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from meterseal.records import Event, EventCode, S0Input
+from meterseal.records import S0Input
+from meterseal_agent.gpio.contact import Button, Contact, Tamper
 from meterseal_agent.gpio.led import Led
-from meterseal_agent.gpio.level import Level, Pulses
-from meterseal_agent.gpio.press import Press, meaning
-from meterseal_agent.gpio.spacing import Spacing
+from meterseal_agent.gpio.level import Pulses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from meterseal.records import Event
     from meterseal_agent.gpio.level import Clock
+    from meterseal_agent.gpio.press import Press
     from meterseal_agent.gpio.settings import GpioSettings, S0Settings
 
 _log = logging.getLogger(__name__)
 
-HOLD_NS: Final = 50_000_000
-"""How long button and contact must hold a level."""
-_NS_PER_S = 1_000_000_000
 _MS_NS = 1_000_000
 
 
@@ -38,7 +37,7 @@ class Board:
     Args:
         settings: The pins; None for none but the pulse inputs.
         inputs: The pulse inputs.
-        factory: gpiozero's pin factory; None for that of the board we run on.
+        factory: gpiozero's pin factory; None for lgpio, or what GPIOZERO_PIN_FACTORY names.
         clock: Monotonic nanoseconds.
 
     Attributes:
@@ -129,10 +128,11 @@ class Board:
 
     def _device(self, name: str, pin: int, **options: object) -> Any:  # noqa: ANN401
         # Imported here: it costs memory and time, and many a gateway has no pins in use.
-        if self._factory is None:
+        gpiozero = importlib.import_module("gpiozero")
+        if self._factory is None and "GPIOZERO_PIN_FACTORY" not in os.environ:
+            # Not the others that gpiozero would try: they need root or a daemon, or count badly.
             self._factory = importlib.import_module("gpiozero.pins.lgpio").LGPIOFactory()
-        make = getattr(importlib.import_module("gpiozero"), name)
-        device = make(pin, pin_factory=self._factory, **options)
+        device = getattr(gpiozero, name)(pin, pin_factory=self._factory, **options)
         self._devices.append(device)
         return device
 
@@ -157,113 +157,6 @@ class Board:
         device.when_activated = lambda: contact.edge(active=True)
         device.when_deactivated = lambda: contact.edge(active=False)
         return contact
-
-
-class Contact:
-    """A contact whose edges come from another thread; changes are told in the event loop."""
-
-    def __init__(self, on_change: Callable[..., None], clock: Clock, *, active: bool) -> None:
-        self._on_change = on_change
-        self._clock = clock
-        self._loop = asyncio.get_running_loop()
-        self._level = Level(HOLD_NS, clock(), active=active)  # owned by the event loop
-        self._closed = False
-
-    @property
-    def active(self) -> bool:
-        """Whether it is closed to ground."""
-        return self._level.active
-
-    def edge(self, *, active: bool) -> None:
-        """Note an edge; from gpiozero's thread."""
-        if not self._closed:
-            self._loop.call_soon_threadsafe(self._take, self._clock(), active)
-
-    def close(self) -> None:
-        """Tell nothing more."""
-        self._closed = True
-
-    def _take(self, now_ns: int, active: bool) -> None:  # noqa: FBT001 -- call_soon_threadsafe
-        self._tell(self._level.edge(now_ns, active=active))
-        self._loop.call_later(1.1 * HOLD_NS / _NS_PER_S, self.settle)
-
-    def settle(self) -> None:
-        """Look whether what the contact shows has held."""
-        self._tell(self._level.settle(self._clock()))
-
-    def _tell(self, level: bool | None) -> None:  # noqa: FBT001 -- what a Level returns
-        if level is not None and not self._closed:
-            self._on_change(active=level)
-
-
-class Button:
-    """From presses to what they mean, each with an event that says so."""
-
-    def __init__(
-        self, on_event: Callable[[Event], None], on_press: Callable[[Press], None], clock: Clock
-    ) -> None:
-        self._on_event = on_event
-        self._on_press = on_press
-        self._clock = clock
-        self._pressed_ns: int | None = None
-        self._spacing = Spacing()
-
-    def change(self, *, active: bool) -> None:
-        """The button is pressed, or let go."""
-        if active:
-            self._pressed_ns = self._clock()
-            return
-        if self._pressed_ns is None:
-            return
-        held_ns, self._pressed_ns = self._clock() - self._pressed_ns, None
-        press = meaning(held_ns / _NS_PER_S)
-        if press is None or not self._spacing.allows(self._clock()):
-            return
-        _log.info("button: %s", press.value)
-        self._on_event(Event(code=EventCode.BUTTON, detail=(press.value, held_ns // _MS_NS)))
-        self._on_press(press)
-
-
-class Tamper:
-    """The case is opened or closed: an event, with how often that happened since the last one."""
-
-    def __init__(self, on_event: Callable[[Event], None], clock: Clock) -> None:
-        self._on_event = on_event
-        self._clock = clock
-        self._spacing = Spacing()
-        self._changes = 0
-        self._open = False
-        self._later: asyncio.TimerHandle | None = None
-
-    def change(self, *, active: bool) -> None:
-        """The contact is closed (active), or opened."""
-        self._open = not active
-        self._changes += 1
-        _log.warning("the case is %s", "open" if self._open else "closed")
-        self._tell()
-
-    def close(self) -> None:
-        """Tell nothing more."""
-        if self._later is not None:
-            self._later.cancel()
-        self._changes = 0
-
-    def _tell(self) -> None:
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
-        if not self._changes:
-            return
-        now_ns = self._clock()
-        if not self._spacing.allows(now_ns):
-            # Counted, and told when it is time: a contact that rattles does not fill the log.
-            self._later = asyncio.get_running_loop().call_later(
-                self._spacing.wait_s(now_ns), self._tell
-            )
-            return
-        changes, self._changes = self._changes, 0
-        state = "open" if self._open else "closed"
-        self._on_event(Event(code=EventCode.TAMPER_CONTACT, detail=(state, changes)))
 
 
 def _faults() -> tuple[type[BaseException], ...]:
