@@ -157,8 +157,8 @@ class Publisher:
         _log.info("connected to broker %s:%d", self._peer.mqtt.host, self._peer.mqtt.port)
         self._say_status(link, online=True)
         self._talk.begin(asyncio.get_running_loop().time())
-        await self._hello(link)
         try:
+            await self._hello(link)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._receive(link), name="publish[receive]")
                 group.create_task(self._send(link), name="publish[send]")

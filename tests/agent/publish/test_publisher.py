@@ -464,8 +464,9 @@ async def test_a_clean_stop_says_offline_and_a_crash_lets_the_broker_say_it(
         await aggregator.until(lambda: bool(aggregator.of(Leaf.STATUS)))
         assert aggregator.of(Leaf.STATUS) == [b'{"online": true}']
 
-    await aggregator.until(lambda: len(aggregator.of(Leaf.STATUS)) == 2)
-    assert aggregator.of(Leaf.STATUS)[1] == b'{"online": false}'
+    # A broker that reads the goodbye too late says the last will as well.
+    await aggregator.until(lambda: len(aggregator.of(Leaf.STATUS)) >= 2)
+    assert set(aggregator.of(Leaf.STATUS)[1:]) == {b'{"online": false}'}
     aggregator.close()
 
 
