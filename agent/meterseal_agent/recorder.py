@@ -135,12 +135,12 @@ class Recorder:
         self._release()
         # A first round before anything is signed: the manifest names the meters it met.
         await self._rounds.meet(max(round_s, _FIRST_ROUND_S))
-        await self._take_up()
         day_ms = midnight_ms(self._time.now_ms())
         self.today.begin(
             day_ms, await self._thread.run(openings_since, self._store.connection, day_ms)
         )
         await self._begin(publisher, on_ready)
+        await self._take_up()
         on_ready()
         boundary = False
         while True:

@@ -346,6 +346,26 @@ async def test_pulses_go_on_from_the_last_signed_reading(gateway: Gateway) -> No
     assert (pulses.meter, pulses.state, pulses.values) == (1, GOOD, {56: 8})
 
 
+async def test_a_card_from_last_week_goes_on_from_what_the_aggregator_holds(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    """Two benches of one key: one runs ahead, the other gets its last record back."""
+    bench = Bench(folder=tmp_path / "ahead")
+    ahead = Gateway(bench=bench, meters=Meters(bench=bench, wrap=WRAP), pins=Pins(counts=(50,)))
+    ahead.turn_on()
+    for count in (655_350, 0):
+        await ahead.read(count)
+    gateway.meters.wrap, gateway.pins = WRAP, Pins(counts=(9,))
+    gateway.turn_on()
+    await gateway.read(655_340)
+    gateway.bench.store.keep_recovered(ahead.bench.released[-1].data)
+
+    last = last_values(gateway.bench.store.connection, [METER], ["heater"])
+
+    assert [one.values for one in last.meters.values()] == [{1: 655_360}]
+    assert last.pulses == {"heater": 50}
+
+
 async def test_an_input_that_cannot_be_read_is_not_present_and_keeps_its_count(
     gateway: Gateway,
 ) -> None:

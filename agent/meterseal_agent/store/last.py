@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from meterseal.quantities import BY_NAME, ENERGY_EXPORT, ENERGY_IMPORT
 from meterseal.records import Interval, Kind, Manifest, MeterState, Reading, Record, decode_record
 from meterseal_agent.gate import base_keys
+from meterseal_agent.store.schema import place
 
 if TYPE_CHECKING:
     import sqlite3
@@ -92,6 +93,7 @@ def last_values(
     The records were checked when the store was opened, or when they were signed.
     """
     found = LastValues()
+    _note_recovered(connection, found)
     for manifest, record in _back(connection, Kind.READING, _READINGS_MAX):
         if isinstance(record.body, Reading):
             found.note(manifest, record.body, record.time)
@@ -105,6 +107,23 @@ def last_values(
     return found
 
 
+def _note_recovered(connection: sqlite3.Connection, found: LastValues) -> None:
+    """Take what came back from the aggregator, if it is newer than all that this card has.
+
+    Such a record's own manifest may be missing here; it is read by the last one that is not.
+    """
+    _, manifest = next(_manifests(connection), (-1, None))
+    (newest,) = connection.execute(
+        "SELECT coalesce(max(place), -1) FROM record WHERE kind = ?", (Kind.READING,)
+    ).fetchone()
+    rows = connection.execute("SELECT bytes FROM recovered").fetchall()
+    records = [decode_record(data) for (data,) in rows]
+    for record in sorted(records, key=lambda one: (one.epoch, one.seq), reverse=True):
+        newer = place(record.epoch, record.seq) > newest
+        if manifest is not None and newer and isinstance(record.body, Reading):
+            found.note(manifest, record.body, record.time)
+
+
 def _back(
     connection: sqlite3.Connection, kind: Kind, limit: int
 ) -> Iterator[tuple[Manifest, Record]]:
@@ -114,8 +133,8 @@ def _back(
     cursor = connection.execute(
         "SELECT place, bytes FROM record WHERE kind = ? ORDER BY place DESC LIMIT ?", (kind, limit)
     )
-    for place, data in cursor:
-        while manifest is not None and at > place:
+    for here, data in cursor:
+        while manifest is not None and at > here:
             at, manifest = next(manifests, (-1, None))
         if manifest is None:
             return
@@ -128,10 +147,10 @@ def _manifests(connection: sqlite3.Connection) -> Iterator[tuple[int, Manifest]]
         " WHERE light_n IS NOT NULL AND kind = ? ORDER BY place DESC",
         (Kind.MANIFEST,),
     )
-    for place, data in cursor:
+    for here, data in cursor:
         body = decode_record(data).body
         if isinstance(body, Manifest):
-            yield place, body
+            yield here, body
 
 
 def _last(reading: MeterReading, time_ms: int) -> LastReading:
