@@ -34,8 +34,8 @@ FASTER = {0.0: 2.8, 0.020: 3.8}
 ROUNDS = 7
 NAIVE_ROUNDS = 3
 WARM_UP_S = 63.0
-# More than two pauses between the probes of a dead meter: about a minute, as its probe is short.
-DEAD_S = 150.0
+# More than two pauses between the probes of a dead meter: about 80 s, as its probe is short.
+DEAD_S = 200.0
 PROOFS_EVERY_S = 60.0
 LOAD_MAX = 2.0
 

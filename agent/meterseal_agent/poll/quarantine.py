@@ -4,8 +4,8 @@
   rounds no longer fit their period.
 - One resting meter is probed a round, the one that has waited longest; the pause before it is asked
   again grows from 10 seconds to a minute.
-- While any meter of the bus is well, all probes together get 1.25 % of the bus: a probe that took
-  2.6 s, the silence after it included, is followed by 208 s without one.
+- While any meter of the bus is well, all probes together get 1 % of the bus: a probe that took
+  2.6 s, the silence after it included, is followed by 260 s without one.
 
 Decides on times that it is given; asks no clock and no meter.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SILENT_ROUNDS = 3
 _PAUSE_FIRST_S = 10.0
 _PAUSE_LAST_S = 60.0
-_SHARE = 0.0125
+_SHARE = 0.01
 
 
 @dataclass(kw_only=True, slots=True)

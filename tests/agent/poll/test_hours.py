@@ -173,7 +173,7 @@ def test_a_meter_that_comes_back_is_found_within_minutes(runner: asyncio.Runner)
             assert poller.health()[1].state is MeterState.TIMEOUT
             line.bus.faults.clear()
 
-            await minutes(poller, 4)
+            await minutes(poller, 5)
 
             assert poller.health()[1].state is MeterState.GOOD
 
