@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from meterseal.merkle import root_from
-from meterseal.types import Hash
+from meterseal.types import Hash, UnixMs
 from meterseal_aggregator.config import Ledger
 from meterseal_aggregator.errors import LedgerMismatch, LedgerUnavailable
 from meterseal_aggregator.identity import BORN
@@ -18,6 +18,7 @@ from meterseal_aggregator.ledger.anchor import Anchor, Progress
 from meterseal_aggregator.ledger.contract import load_artifact
 from meterseal_aggregator.ledger.node import Limits, Node
 from meterseal_aggregator.ledger.rpc import Rpc
+from meterseal_aggregator.ledger.sender import RECEIPT_WITHIN_MS
 from meterseal_aggregator.store import Sent
 from support.aggregator_stage import NOW_MS, ORIGIN, Stage
 from support.gateway import Gateway
@@ -36,6 +37,7 @@ class Anchoring:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        self.now_ms = int(NOW_MS)
         self.account = read_account(stage.folder / "keys" / LEDGER)
         self.ledger = SimulatedLedger(sender=bytes.fromhex(self.account.address[2:]))
         self.config = Ledger(
@@ -62,7 +64,7 @@ class Anchoring:
             artifact=load_artifact(),
             node=Node(Rpc(self.config.url, transport=self.ledger), self.account, limits),
             in_store=self.in_store,
-            now_ms=lambda: NOW_MS,
+            now_ms=lambda: UnixMs(self.now_ms),
         )
 
     async def in_store(self, work: Callable[[Store], T]) -> T:
@@ -233,6 +235,45 @@ async def test_a_pending_transaction_is_found_again_and_not_sent_anew(
 
     assert anchoring.ledger.executed() == 4
     assert len(anchoring.stage.store.journal.entries()) == 4
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_nonce_that_is_reported_before_its_receipt_replaces_nothing(
+    anchoring: Anchoring, *, restarted: bool
+) -> None:
+    """Goal: nodes behind one URL that are not equally far. Method: each transaction is mined and
+    its nonce counted, and its receipt is withheld for some calls."""
+    for _ in range(30):
+        anchoring.ledger.late_receipts = 4
+        for _ in range(6):
+            await anchoring.anchor.step()
+            if restarted:
+                anchoring.restart()
+    anchoring.ledger.late_receipts = 0
+    await anchoring.settle()
+
+    entries = anchoring.stage.store.journal.entries()
+    assert [entry.state for entry in entries] == [Sent.MINED] * 3
+    assert anchoring.ledger.executed() == 3
+
+
+async def test_a_nonce_that_another_transaction_took_is_given_up_after_a_while(
+    anchoring: Anchoring,
+) -> None:
+    anchoring.ledger.mining = False
+    await anchoring.anchor.step()
+    anchoring.ledger.pool.clear()
+    anchoring.ledger.nonce += 1
+    anchoring.ledger.mining = True
+    for _ in range(5):
+        await anchoring.anchor.step()
+    assert len(anchoring.stage.store.journal.open()) == 1
+
+    anchoring.now_ms += RECEIPT_WITHIN_MS
+    await anchoring.settle()
+
+    states = [entry.state for entry in anchoring.stage.store.journal.entries()]
+    assert states == [Sent.REPLACED, *[Sent.MINED] * 3]
 
 
 async def test_a_transaction_is_journaled_before_it_is_sent(anchoring: Anchoring) -> None:

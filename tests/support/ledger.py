@@ -4,6 +4,7 @@
     ledger.fail_before("eth_sendRawTransaction")   # the call never arrives
     ledger.fail_after("eth_sendRawTransaction")    # it does, and its answer is lost
     ledger.refuse("eth_call", -32005)              # the node answers with an error
+    ledger.late_receipts = 3                       # mined, counted, and not yet told, so often
     ledger.garble("eth_call", b"[" * 100_000)      # the node answers with other bytes
 
 It makes no seals and no proofs: use it with finality = "blocks".
@@ -68,6 +69,7 @@ class SimulatedLedger(httpx.AsyncBaseTransport):
     receipts: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     down: bool = False
+    late_receipts: int = 0
     _before: dict[str, int] = field(default_factory=dict)
     _after: dict[str, int] = field(default_factory=dict)
     _refused: dict[str, int] = field(default_factory=dict)
@@ -180,6 +182,9 @@ class SimulatedLedger(httpx.AsyncBaseTransport):
                 return "0x" + keccak256(raw).hex()
             case "eth_getProof" | "eth_gasPrice":
                 raise Reverted("it knows no proofs and no flat price")
+            case "eth_getTransactionReceipt" if self.late_receipts and self.receipts:
+                self.late_receipts -= 1
+                return None
             case "eth_getTransactionReceipt":
                 return self.receipts.get(_bytes(params[0]))
             case _:

@@ -7,7 +7,7 @@ after sending, the next step finds it mined or its nonce used.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meterseal_aggregator.errors import LedgerRefused, LedgerUnavailable
 from meterseal_aggregator.store import Journaled, Sent
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RECEIPT_WITHIN_MS: Final = 120_000
+"""A used nonce without a receipt is another transaction's after this time, and not before."""
+
 
 class Sender:
     """The journal and the node, kept in step."""
@@ -32,6 +35,7 @@ class Sender:
         self._node = node
         self._in_store = in_store
         self._now_ms = now_ms
+        self._unaccounted: dict[Hash, UnixMs] = {}  # since when; owned by the anchor task
 
     async def transact(self, purpose: str, to: bytes | None, payload: bytes, *, size: int) -> None:
         """Send a transaction unless one is under way (steps 4 and 5)."""
@@ -68,11 +72,16 @@ class Sender:
             state = Sent.MINED if receipt.succeeded else Sent.FAILED
             await self.settle(entry, state, f"block {receipt.block}, gas {receipt.gas_used}")
             return True
-        if entry.nonce < mined:
-            await self.settle(entry, Sent.REPLACED, "another transaction took the nonce")
-            return True
-        await self._send(entry)
-        return False
+        if entry.nonce >= mined:
+            await self._send(entry)
+            return False
+        # The nonce is used, and perhaps by this very transaction: a node counts it before it has
+        # its receipt, and the nodes behind one URL are not equally far.
+        since = self._unaccounted.setdefault(entry.hash, self._now_ms())
+        if self._now_ms() - since < RECEIPT_WITHIN_MS:
+            return False
+        await self.settle(entry, Sent.REPLACED, "another transaction took the nonce")
+        return True
 
     async def _send(self, entry: Journaled) -> None:
         try:
@@ -91,6 +100,7 @@ class Sender:
 
     async def settle(self, entry: Journaled, state: Sent, note: str) -> None:
         """Say what became of a transaction, once."""
+        self._unaccounted.pop(entry.hash, None)
         if state is not entry.state:
             await self._in_store(lambda store: _settle(store, entry.hash, state, note))
             level = logging.WARNING if state is Sent.FAILED else logging.INFO

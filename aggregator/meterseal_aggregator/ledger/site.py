@@ -152,7 +152,8 @@ class Survey:
         """Find a deployment of ours that was mined, perhaps after we were killed."""
         entries = await self._in_store(lambda store: store.journal.entries())
         for entry in entries:
-            if entry.purpose == "deploy" and entry.state in {Sent.OPEN, Sent.MINED}:
+            # One that was given up as replaced is asked for too: its receipt may have come late.
+            if entry.purpose == "deploy" and entry.state is not Sent.FAILED:
                 receipt = await self._node.receipt(entry.hash)
                 if receipt is not None and receipt.succeeded:
                     await self._sender.settle(entry, Sent.MINED, f"block {receipt.block}")
