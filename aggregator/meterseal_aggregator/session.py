@@ -82,6 +82,7 @@ class Session:
                 away = False
                 await self._serve(link)
             except BrokerAway as error:
+                _check_not_stopped()
                 if not away:
                     log.warning("%s. Retrying.", error)
                 away = True
@@ -141,3 +142,14 @@ class Session:
             if answers.counts[what] and what not in self._dropped:
                 self._dropped.add(what)  # once; how often stands in the counts
                 log.warning("messages dropped: %s (said once)", what)
+
+
+def _check_not_stopped() -> None:
+    """Stop, if we were told to just as the broker went away.
+
+    A group of tasks that has an error of its own raises that, and the wish to stop is lost in it
+    (Python 3.11, asyncio.TaskGroup); a task that goes on then never ends.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
