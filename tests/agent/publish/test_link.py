@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+
 from meterseal_agent.config.model import MqttConfig
 from meterseal_agent.publish.link import Link
 from support.refusing_broker import refusing_broker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 async def test_a_refused_subscription_is_named() -> None:
@@ -25,3 +34,23 @@ async def test_granted_subscriptions_are_not() -> None:
             assert await link.connect(("a/head",)) == ()
         finally:
             await link.close()
+
+
+@pytest.fixture
+def without_the_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("without_the_collector")
+async def test_a_connection_that_is_over_leaves_nothing_behind() -> None:
+    """A gateway whose broker drops it every minute makes thousands of connections a day."""
+    async with refusing_broker(b"nothing") as port:
+        link = Link(MqttConfig(host="127.0.0.1", port=port), "device", ("will", b""), 1000)
+        client = weakref.ref(link._client)
+        await link.connect(("a/head",))
+        await link.close()
+        del link
+
+    assert client() is None

@@ -60,6 +60,7 @@ class Aggregator:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        self._client.on_message = self._client.on_subscribe = None  # else a cycle keeps its sockets
 
     def say(self, leaf: Leaf, payload: bytes, *, retain: bool = False) -> None:
         self._client.publish(device_topic(DEVICE, leaf), payload, qos=1, retain=retain)
