@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from meterseal_agent.config.model import MqttConfig
 
+_log = logging.getLogger(__name__)
+
 _QOS = 1
 _CONNECT_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 30
@@ -46,7 +49,6 @@ class Message:
 
     topic: str
     payload: bytes
-    retained: bool
 
 
 class Link:
@@ -66,7 +68,7 @@ class Link:
         self._unacknowledged: dict[int, asyncio.Future[None]] = {}
         self._granted: asyncio.Future[tuple[bool, ...]] = self._loop.create_future()
         self._granted.add_done_callback(_seen)
-        self.dropped = 0
+        self._dropped = 0
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -190,7 +192,7 @@ class Link:
     def _on_message(
         self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage
     ) -> None:
-        self._hand_over(self._take_in, message.topic, message.payload, message.retain)
+        self._hand_over(self._take_in, message.topic, message.payload)
 
     def _on_publish(
         self,
@@ -242,12 +244,14 @@ class Link:
                 waiting.set_exception(LinkError(reason))
         self._unacknowledged.clear()
 
-    def _take_in(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001
+    def _take_in(self, topic: str, payload: bytes) -> None:
         if len(payload) > self._payload_bytes_max or len(self._inbox) == _INBOX_MAX:
             # Whatever is lost here is asked for again: heads at the next hello, receipts by `ask`.
-            self.dropped += 1
+            self._dropped += 1
+            if self._dropped == 1:
+                _log.warning("%s: %d bytes dropped, too long or too many", topic, len(payload))
             return
-        self._inbox.append(Message(topic=topic, payload=payload, retained=retained))
+        self._inbox.append(Message(topic=topic, payload=payload))
         self._stirred.set()
 
     def _acknowledge(self, mid: int) -> None:

@@ -71,7 +71,6 @@ class Publisher:
     """Sends what the store holds and takes in what comes back; `run` owns all of it.
 
     Attributes:
-        connected: A connection is up.
         troubles: What a person should know, for the page.
         stored: All up to here is durable at the aggregator, by its signed word.
         first_answer: The first answer to a hello of this run.
@@ -89,7 +88,6 @@ class Publisher:
         self._running = asyncio.Event()
         self._running.set()
         self._overdue = Overdue()
-        self.connected = False
         self.troubles = Troubles(now_ms=parts.now_ms)
         self.troubles.note("connection", "Not connected to the broker yet")
         self.stored = NOWHERE
@@ -130,7 +128,7 @@ class Publisher:
                 self.troubles.note("connection", lost)
                 self._parts.on_change()
             finally:
-                self._link, self.connected = None, False
+                self._link = None
                 await link.close()
             self._parts.backoff.lasted(clock() - began_s)
             await asyncio.sleep(self._parts.backoff.delay_s())
@@ -151,7 +149,7 @@ class Publisher:
         at = await thread.run(receipts.frontier, store.connection)
         self.stored = at.stored
         self._cursors = Cursors.begin(at.stored, self._newest)
-        self._link, self.connected = link, True
+        self._link = link
         self.troubles.note("connection", "")
         self._parts.on_change()
         _log.info("connected to broker %s:%d", self._peer.mqtt.host, self._peer.mqtt.port)
