@@ -152,9 +152,11 @@ class Link:
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
         self._lose("closed")
-        # paho closes its own pair of sockets when it is forgotten, which a cycle would put off.
+        # paho closes its own pair of sockets when it is forgotten, which a cycle would put off: its
+        # callbacks hold us, and so does what failed here. Nobody uses a lost connection.
         self._client.on_connect = self._client.on_disconnect = self._client.on_message = None
         self._client.on_publish = self._client.on_subscribe = None
+        del self._client
 
     def _set_credentials(self) -> None:
         if self._mqtt.username is not None:

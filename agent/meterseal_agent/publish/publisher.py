@@ -1,8 +1,7 @@
 """The publish task: one connection after the other, each begun from what the store says.
 
-- `talk` decides when to say what, `outgoing` what to send next, `answer` what a head means; here
-  is what does it.
-- At most `_IN_FLIGHT_MAX` messages wait for the broker. A PUBACK frees a place and proves nothing.
+- `talk` decides when to say what, `sender` hands over records, `inbox` judges what comes.
+- Here all of them meet: what a message causes (`inbox.Effects`) and what is said of ourselves.
 """
 
 from __future__ import annotations
@@ -19,13 +18,12 @@ from meterseal.topics import TO_DEVICE, Leaf, checkpoint_topic, device_topic
 from meterseal.types import ZERO_HASH, Epoch, Seq
 from meterseal_agent.publish.inbox import Inbox
 from meterseal_agent.publish.link import Link, LinkError
-from meterseal_agent.publish.outgoing import Cursors
+from meterseal_agent.publish.sender import Sender
 from meterseal_agent.publish.talk import PROBE_EVERY_S, Talk
 from meterseal_agent.publish.troubles import Troubles
-from meterseal_agent.store import outbox, receipts, trusted
+from meterseal_agent.store import receipts, trusted
 from meterseal_agent.store.errors import OtherLog
 from meterseal_agent.store.overdue import Overdue
-from meterseal_agent.store.schema import NOWHERE, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -34,12 +32,12 @@ if TYPE_CHECKING:
     from meterseal_agent.publish.answer import Answer
     from meterseal_agent.publish.backoff import Backoff
     from meterseal_agent.publish.settings import Peer
+    from meterseal_agent.store.schema import Place
     from meterseal_agent.store.store import Store
     from meterseal_agent.store.thread import StoreThread
 
 _log = logging.getLogger(__name__)
 
-_IN_FLIGHT_MAX = 8
 _INBOUND_BYTES_MAX = 1 << 20
 _NONCE_BYTES = 16
 _NONCES_MAX = 4
@@ -72,25 +70,19 @@ class Publisher:
 
     Attributes:
         troubles: What a person should know, for the page.
-        stored: All up to here is durable at the aggregator, by its signed word.
         first_answer: The first answer to a hello of this run.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._peer = parts.peer
-        self._newest = NOWHERE
-        self._stirred = asyncio.Event()
-        self._cursors = Cursors()
+        self._sender = Sender(parts.peer, parts.store, parts.thread, parts.on_change)
         self._talk = Talk()
         self._nonces: deque[bytes] = deque(maxlen=_NONCES_MAX)
         self._link: Link | None = None
-        self._running = asyncio.Event()
-        self._running.set()
         self._overdue = Overdue()
         self.troubles = Troubles(now_ms=parts.now_ms)
         self.troubles.note("connection", "Not connected to the broker yet")
-        self.stored = NOWHERE
         self.first_answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.inbox = Inbox(
             peer=parts.peer,
@@ -103,12 +95,11 @@ class Publisher:
     @property
     def reached(self) -> Place:
         """All up to here was handed to the broker in this connection, or is known to be stored."""
-        return max(self._cursors.reached, self.stored)
+        return self._sender.reached
 
     def released(self, newest: Place) -> None:
         """Records up to `newest` are durable and marked: they may be sent."""
-        self._newest = newest
-        self._stirred.set()
+        self._sender.release(newest)
 
     async def run(self) -> None:
         """Connect, serve, wait, again; until cancelled."""
@@ -147,8 +138,7 @@ class Publisher:
     async def _serve(self, link: Link) -> None:
         store, thread = self._parts.store, self._parts.thread
         at = await thread.run(receipts.frontier, store.connection)
-        self.stored = at.stored
-        self._cursors = Cursors.begin(at.stored, self._newest)
+        self._sender.begin(at.stored)
         self._link = link
         self.troubles.note("connection", "")
         self._parts.on_change()
@@ -159,7 +149,7 @@ class Publisher:
             await self._hello(link)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._receive(link), name="publish[receive]")
-                group.create_task(self._send(link), name="publish[send]")
+                group.create_task(self._sender.run(link), name="publish[send]")
                 group.create_task(self._probe(link), name="publish[probe]")
         except asyncio.CancelledError:
             # A clean stop: say so ourselves, because a clean DISCONNECT sends no last will.
@@ -170,43 +160,13 @@ class Publisher:
         while True:
             await self.inbox.take(await link.receive())
 
-    async def _send(self, link: Link) -> None:
-        free = asyncio.Semaphore(_IN_FLIGHT_MAX)
-        topic = device_topic(self._peer.device, Leaf.RECORD)
-        while True:
-            await self._running.wait()
-            self._stirred.clear()
-            span = self._cursors.next(self._newest)
-            if span is None:
-                await self._stirred.wait()
-                continue
-            # A place is waited for first, so that a live record overtakes the backlog here.
-            await free.acquire()
-            span = self._cursors.next(self._newest)
-            if span is None:
-                free.release()
-                continue
-            batch = await self._parts.thread.run(
-                outbox.batch,
-                self._parts.store.connection,
-                span.after,
-                span.until,
-                light_only=self._peer.light_only,
-            )
-            self._cursors.sent(span, batch.last)
-            if not batch.count:
-                free.release()
-                continue
-            acknowledged = link.publish(topic, batch.payload)
-            acknowledged.add_done_callback(lambda done: _release(done, free, self._acknowledged))
-
     async def _probe(self, link: Link) -> None:
         """Say what is due, as `talk` decides."""
         clock = asyncio.get_running_loop().time
         await self._ask_if_behind(link)
         while True:
             await asyncio.sleep(PROBE_EVERY_S)
-            due = self._talk.due(clock(), behind=self._cursors.reached > self.stored)
+            due = self._talk.due(clock(), behind=self._sender.behind)
             if due.hello:
                 await self._hello(link)
             if due.ask:
@@ -216,7 +176,7 @@ class Publisher:
         """Ask for receipts that a broker may have lost while we, or it, were away."""
         store = self._parts.store
         at = await self._parts.thread.run(receipts.frontier, store.connection)
-        if at.anchored < self._newest:
+        if at.anchored < self._sender.newest:
             size = await self._parts.thread.run(trusted.size, store.connection)
             link.publish(device_topic(self._peer.device, Leaf.ASK), Ask(size=size).encode())
 
@@ -248,17 +208,13 @@ class Publisher:
         if answer.asked:
             # Used up: a broker that says it once more says nothing.
             self._nonces.clear()
-            again = self._talk.answer(behind_stored=at < self.stored)
+            again = self._talk.answer(behind_stored=at < self._sender.stored)
         if ahead:
             self._parts.on_ahead(answer)
         elif again:
-            self.stored = at
-            self._cursors.rewind(at, self._newest)
-        else:
-            if at > self.stored:
-                self._talk.taken()
-            self.stored = max(self.stored, at)
-            self._cursors.stored(at)
+            self._sender.rewind(at)
+        elif self._sender.advance(at):
+            self._talk.taken()
         if answer.asked and not self.first_answer.done():
             self.first_answer.set_result(answer)
         self._made_progress()
@@ -266,14 +222,13 @@ class Publisher:
     def wanted(self, ranges: list[tuple[Place, Place]]) -> None:
         """Queue ranges; the cursors drop what is on its way already."""
         if self._talk.grant(asyncio.get_running_loop().time()):
-            self._cursors.want((behind, min(until, self._newest)) for behind, until in ranges)
-            self._stirred.set()
+            self._sender.want(ranges)
 
     def refused(self, code: RejectCode) -> None:
         """Pause where sending on is pointless, then try again from what is stored."""
         pause_s = self._talk.refuse(code)
         if pause_s is not None:
-            self._running.clear()
+            self._sender.pause()
             asyncio.get_running_loop().call_later(pause_s, self._resume)
         self.troubles.note("refusal", self._talk.trouble)
         self._parts.on_change()
@@ -299,18 +254,12 @@ class Publisher:
             self._say_status(self._link, online=True)
 
     def _resume(self) -> None:
-        self._cursors.rewind(self.stored, self._newest)
         self._talk.resume()
-        self._running.set()
-        self._stirred.set()
+        self._sender.resume()
 
     def _made_progress(self) -> None:
         self._talk.progress(asyncio.get_running_loop().time())
         self.troubles.note("refusal", self._talk.trouble)
-        self._stirred.set()
-        self._parts.on_change()
-
-    def _acknowledged(self) -> None:
         self._parts.on_change()
 
     def _new_link(self) -> Link:
@@ -342,12 +291,3 @@ def _refusal(topics: tuple[str, ...]) -> str:
         f"the broker will not deliver {', '.join(topics)}; allow this device's user to subscribe "
         "to it, else nothing is ever shown to be stored"
     )
-
-
-def _release(
-    done: asyncio.Future[None], free: asyncio.Semaphore, acknowledged: Callable[[], None]
-) -> None:
-    free.release()
-    # A failure is the link's, and the receiving side raises it.
-    if not done.cancelled() and done.exception() is None:
-        acknowledged()

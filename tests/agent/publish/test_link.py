@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meterseal_agent.config.model import MqttConfig
-from meterseal_agent.publish.link import Link
+from meterseal_agent.publish.link import Link, LinkError
 from support.refusing_broker import refusing_broker
 
 if TYPE_CHECKING:
@@ -54,3 +54,22 @@ async def test_a_connection_that_is_over_leaves_nothing_behind() -> None:
         del link
 
     assert client() is None
+
+
+@pytest.mark.usefixtures("without_the_collector")
+async def test_a_connection_that_was_refused_or_lost_leaves_nothing_behind() -> None:
+    async with refusing_broker(b"nothing") as port:
+        link = Link(MqttConfig(host="127.0.0.1", port=port), "device", ("will", b""), 1000)
+        clients = [weakref.ref(link._client)]
+        await link.connect(("a/head",))
+        link._lose("the broker went away")
+        with pytest.raises(LinkError, match="went away"):
+            await link.receive()
+        await link.close()
+    absent = Link(MqttConfig(host="127.0.0.1", port=port), "device", ("will", b""), 1000)
+    clients.append(weakref.ref(absent._client))
+    with pytest.raises(LinkError, match="cannot connect"):
+        await absent.connect(("a/head",))
+    await absent.close()
+
+    assert [client() for client in clients] == [None, None]

@@ -234,7 +234,7 @@ async def test_an_answer_moves_stored_and_ends_the_handshake(
         talk.aggregator.say(Leaf.HEAD, talk.log.head(DEVICE, light, nonce=hello.nonce))
         await talk.publisher.first_answer
 
-        assert talk.publisher.stored == 8
+        assert talk.publisher._sender.stored == 8
         assert receipts.frontier(bench.store.connection).stored == 8
 
 
@@ -260,7 +260,7 @@ async def test_an_answer_that_a_broker_says_again_moves_nothing(
         talk.aggregator.say(Leaf.HEAD, old)
         await talk.publisher.first_answer
         talk.aggregator.say(Leaf.HEAD, talk.log.head(DEVICE, signed(bench)[8]))
-        await talk.until(lambda: talk.publisher.stored == 8)
+        await talk.until(lambda: talk.publisher._sender.stored == 8)
 
         for _ in range(5):
             talk.aggregator.say(Leaf.HEAD, old)
@@ -270,7 +270,7 @@ async def test_an_answer_that_a_broker_says_again_moves_nothing(
         await talk.aggregator.until(lambda: len(talk.aggregator.records) > 11)
 
         assert talk.aggregator.records[11:] == [signed(bench)[2]]
-        assert talk.publisher.stored == 8
+        assert talk.publisher._sender.stored == 8
 
 
 async def test_what_is_overdue_is_said_on_the_status_topic(
