@@ -17,7 +17,7 @@ from meterseal_aggregator.sequencer import log_signer
 from meterseal_aggregator.standing import check_note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from meterseal.types import UnixMs
     from meterseal_aggregator.broker import Delivery
@@ -82,7 +82,6 @@ class Session:
                 away = False
                 await self._serve(link)
             except BrokerAway as error:
-                _check_not_stopped()
                 if not away:
                     log.warning("%s. Retrying.", error)
                 away = True
@@ -100,13 +99,19 @@ class Session:
             BrokerAway: It is lost.
             AggregatorError: What waiting does not mend.
         """
+        # No task group: told to stop just as the broker goes away, it raises the broker's loss, and
+        # the wish to stop is lost in it (Python 3.11).
+        tasks = [
+            asyncio.create_task(self._speak(link), name="outbox"),
+            asyncio.create_task(self._take_all(link), name="intake"),
+        ]
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._speak(link), name="outbox")
-                tasks.create_task(self._take_all(link), name="intake")
-        except BaseExceptionGroup as group:
-            lost, other = group.split(BrokerAway)
-            raise first_of(other or lost or group) from group
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        raise _worst(outcomes)
 
     async def _speak(self, link: Link) -> None:
         await self._standing.may_speak()
@@ -144,12 +149,12 @@ class Session:
                 log.warning("messages dropped: %s (said once)", what)
 
 
-def _check_not_stopped() -> None:
-    """Stop, if we were told to just as the broker went away.
-
-    A group of tasks that has an error of its own raises that, and the wish to stop is lost in it
-    (Python 3.11, asyncio.TaskGroup); a task that goes on then never ends.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+def _worst(outcomes: Sequence[BaseException | None]) -> BaseException:
+    """Choose what is told: a lost broker is mended by waiting, anything else is not."""
+    errors = [
+        first_of(one)
+        for one in outcomes
+        if one is not None and not isinstance(one, asyncio.CancelledError)
+    ]
+    other = (one for one in errors if not isinstance(one, BrokerAway))
+    return next(other, errors[0] if errors else BrokerAway("the connection ended"))
