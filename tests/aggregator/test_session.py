@@ -6,8 +6,6 @@ import asyncio
 import gc
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pytest
-
 from meterseal_aggregator import session as module
 from meterseal_aggregator.errors import BrokerAway
 from meterseal_aggregator.outbox import Outbox
@@ -17,6 +15,8 @@ from support.aggregator_stage import NOW_MS, Stage, config_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from meterseal_aggregator.store import Store
 
