@@ -16,7 +16,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 NEEDS_A_PROGRAM = {"mosquitto", "broker", "npm"}
-IN_REAL_TIME = ("agent/poll/", "agent/store/test_machine", "simulator/ledger/test_server")
+IN_REAL_TIME = (
+    "agent/poll/",
+    "agent/scan/test_cli",
+    "agent/store/test_machine",
+    "simulator/ledger/test_server",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
